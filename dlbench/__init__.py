@@ -1,0 +1,1 @@
+"""dlbench: does training still work?"""

@@ -1,0 +1,159 @@
+"""The engine that defines what is right: one `keras.Model.fit` a run, from one seed."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import torch
+
+from dlbench.backend import seeded
+from dlbench.engines.evaluation import constant_loss, evaluate
+from dlbench.runs import Runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dlbench.engines import OnProgress
+    from dlbench.experiment import Experiment
+
+
+def train_by_fit(experiment: Experiment, on_progress: OnProgress) -> Runs:
+    """Train one model a seed and return the curves of all.
+
+    Args:
+        experiment: what to train.
+        on_progress: told of every update.
+    """
+    total = experiment.steps * len(experiment.seeds)
+    readings: list[dict[str, list[float]]] = []
+    starts = []
+    for number, seed in enumerate(experiment.seeds):
+        before = number * experiment.steps
+        curves, start = _run(experiment, seed, lambda step, b=before: on_progress(b + step, total))
+        readings.append(curves)
+        starts.append(start)
+    return Runs(
+        experiment=experiment.to_builtins(),
+        seeds=experiment.seeds,
+        points=np.array(experiment.points, dtype=float),
+        curves={name: np.array([run[name] for run in readings]) for name in readings[0]},
+        constant_loss=constant_loss(experiment.workload),
+        starts=tuple(starts),
+        orders=tuple(_digest([experiment.order(seed, 0)]) for seed in experiment.seeds),
+    )
+
+
+def _run(
+    experiment: Experiment, seed: int, on_step: Callable[[int], None]
+) -> tuple[dict[str, list[float]], str]:
+    """Train one run; return its curves, a value a point, and the digest of its initial weights."""
+    with seeded(seed):
+        model = compiled(experiment)
+        start = _digest([variable.value.detach().cpu().numpy() for variable in model.variables])
+        reader = _Reader(experiment, on_step)
+        model.fit(
+            _generator(experiment, seed),
+            steps_per_epoch=experiment.updates_per_epoch,
+            epochs=math.ceil(experiment.steps / experiment.updates_per_epoch),
+            shuffle=False,
+            verbose=0,
+            callbacks=[reader],
+        )
+    return reader.curves(), start
+
+
+def compiled(experiment: Experiment, *, with_metrics: bool = False) -> keras.Model:
+    """Return a fresh model, compiled as the experiment says; call it inside a seeded block.
+
+    Args:
+        experiment: what is trained.
+        with_metrics: compile the metrics too, as a user's own training does; they change no weight.
+    """
+    model = experiment.workload.build()
+    model.compile(
+        optimizer=experiment.optimizer.build(),
+        loss=experiment.workload.loss.build(),
+        metrics=[metric.build() for metric in experiment.metrics] if with_metrics else None,
+        jit_compile=False,
+    )
+    return model
+
+
+def _generator(experiment: Experiment, seed: int) -> Iterator[tuple[Any, ...]]:
+    """Yield this seed's batches in the form `fit` takes; sample weights ride along."""
+    for batch in experiment.batches(seed):
+        parts = (batch.x, batch.y)
+        yield parts if batch.weight is None else (*parts, batch.weight)
+
+
+class _Reader(keras.callbacks.Callback):  # type: ignore[misc]
+    """Reads the curves at the experiment's points, and ends the run at its last update."""
+
+    def __init__(self, experiment: Experiment, on_step: Callable[[int], None]) -> None:
+        super().__init__()
+        self.experiment = experiment
+        self.on_step = on_step
+        self.step = 0
+        self.readings: dict[int, dict[str, float]] = {}
+
+    def on_train_begin(self, logs: object = None) -> None:
+        """Read point 0, before any update."""
+        del logs
+        self._read()
+
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+        """Read where a point is due; stop at the last update, or when nothing can change any more."""
+        del batch, logs
+        self.step += 1
+        if self.step in self.experiment.points:
+            self._read()
+        if self.step >= self.experiment.steps:
+            self.model.stop_training = True
+        self.on_step(self.step)
+
+    def _read(self) -> None:
+        values = evaluate(self.experiment, self.model)
+        optimizer = self.model.optimizer
+        if optimizer.use_ema:
+            averaged = values if self.step == 0 else self._with_averaged_weights()
+            values |= {f"ema_{name}": value for name, value in averaged.items()}
+        self.readings[self.step] = values
+        if math.isnan(values["loss"]) and not _finite(self.model):
+            # NaN weights stay NaN: the points to come are known.
+            self.model.stop_training = True
+
+    def _with_averaged_weights(self) -> dict[str, float]:
+        """Return the curves' values for the optimizer's moving average of the weights."""
+        variables = self.model.trainable_variables
+        averages = self.model.optimizer._model_variables_moving_average  # noqa: SLF001
+        kept = [variable.value.detach().clone() for variable in variables]
+        try:
+            for variable, average in zip(variables, averages, strict=True):
+                variable.assign(average)
+            return evaluate(self.experiment, self.model)
+        finally:
+            for variable, value in zip(variables, kept, strict=True):
+                variable.assign(value)
+
+    def curves(self) -> dict[str, list[float]]:
+        """Return a value a point; NaN at points after the run had diverged for good."""
+        names = self.readings[0]
+        missing = dict.fromkeys(names, math.nan)
+        read = [self.readings.get(point, missing) for point in self.experiment.points]
+        return {name: [values[name] for values in read] for name in names}
+
+
+def _finite(model: keras.Model) -> bool:
+    return all(bool(torch.isfinite(v.value).all()) for v in model.trainable_variables)
+
+
+def _digest(arrays: list[np.ndarray]) -> str:
+    state = hashlib.blake2b(digest_size=8)
+    for array in arrays:
+        state.update(f"{array.shape}{array.dtype.str}".encode())
+        state.update(np.ascontiguousarray(array).data)
+    return state.hexdigest()

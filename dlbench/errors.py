@@ -1,0 +1,27 @@
+"""The errors dlbench raises, each under the builtin that a caller would catch.
+
+Every message says what was wrong, what was got, what was expected, and the remedy.
+A training that diverges is a result, not an error: nothing here is raised for it.
+"""
+
+from __future__ import annotations
+
+
+class DlbenchError(Exception):
+    """Anything that dlbench itself refuses; catch this to catch them all."""
+
+
+class ExperimentError(DlbenchError, ValueError):
+    """A workload, a hyperparameter or data that cannot be trained as given."""
+
+
+class BackendError(DlbenchError, RuntimeError):
+    """Keras runs on a backend other than PyTorch."""
+
+
+class RecordError(DlbenchError, ValueError):
+    """A saved run that cannot be read: truncated, foreign, or of a newer schema."""
+
+
+class NotFoundError(DlbenchError, LookupError):
+    """A name such as `FILE.py:NAME` or `package:name` that leads to nothing."""

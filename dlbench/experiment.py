@@ -1,0 +1,411 @@
+"""What is trained, and how: a workload, and an experiment on it. Frozen, and checked when made."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dlbench.backend import require_torch, seeded
+from dlbench.data import Data, Samples
+from dlbench.errors import ExperimentError
+from dlbench.keras_objects import (
+    Template,
+    accuracy_for,
+    function_name,
+    loss_template,
+    metric_templates,
+    optimizer_template,
+)
+from dlbench.metrics import higher_is_better
+from dlbench.plain import Plain, digest
+
+if TYPE_CHECKING:
+    import keras
+
+POINTS = 20
+"""How many evaluation points an experiment has after point 0, at most."""
+
+DEFAULT_EPOCHS = 10
+
+
+@dataclass(frozen=True, slots=True, init=False, eq=False)
+class Workload:
+    """What is trained: data, a function that builds the model, loss, metrics and target.
+
+    ```python
+    Workload(name="iris", model=build, data=((x, y), (x_val, y_val)),
+             loss="sparse_categorical_crossentropy", metrics=["accuracy"],
+             target=("val_accuracy", 0.95))
+    ```
+    """
+
+    name: str
+    model: Callable[[], keras.Model]
+    """Builds a fresh, untrained model at each call."""
+    data: Data
+    loss: Template
+    metrics: tuple[Template, ...]
+    target: tuple[str, float] | None
+    """A metric and the value at which a run counts as converged."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        model: Callable[[], keras.Model],
+        data: object,
+        loss: object,
+        metrics: Iterable[object] = (),
+        target: tuple[str, float] | None = None,
+    ) -> None:
+        """Check and keep what is trained.
+
+        Args:
+            name: what records call it.
+            model: builds a fresh Keras model; called once a run, inside that run's seed.
+            data: `((x, y), (x_val, y_val))`, or `(x, y)` alone; see `Data.of`.
+            loss: as in Keras' `compile`: a name, a config, a `Loss` or a function.
+            metrics: as in Keras' `compile`.
+            target: such as `("val_accuracy", 0.93)`.
+
+        Raises:
+            ExperimentError: anything that could not be trained as given.
+        """
+        require_torch()
+        if not isinstance(name, str) or not name.strip():
+            raise ExperimentError(f"a workload needs a name, got {name!r}")
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "model", _builder(model))
+        object.__setattr__(self, "data", Data.of(data))
+        object.__setattr__(self, "loss", loss_template(loss))
+        object.__setattr__(self, "metrics", metric_templates(metrics))
+        object.__setattr__(self, "target", _target(target, self.curve_names()))
+
+    def curve_names(self) -> tuple[str, ...]:
+        """Return the names of the curves that a run of this workload has."""
+        names = ("loss", *(metric.name for metric in self.metrics))
+        validation = tuple(f"val_{name}" for name in names) if self.data.validation else ()
+        return names + validation
+
+    def build(self) -> keras.Model:
+        """Return a fresh model whose variables exist, built on the first sample where need be.
+
+        Raises:
+            ExperimentError: the builder returns no Keras model, or one that cannot take the data.
+        """
+        import keras
+
+        model = self.model()
+        if not isinstance(model, keras.Model):
+            raise ExperimentError(
+                f"the model builder of {self.name!r} must return a keras.Model, "
+                f"got {type(model).__name__}"
+            )
+        if not model.built:
+            # Layers that are built at their first call must be built inside the run's seed.
+            model(self.data.train.take(slice(0, 1)).x, training=False)
+        return model
+
+
+@dataclass(frozen=True, slots=True, init=False, eq=False)
+class Experiment:
+    """A workload with its hyperparameters and its seeds; one run trains one model from one seed."""
+
+    workload: Workload
+    optimizer: Template
+    metrics: tuple[Template, ...]
+    """The workload's, with "accuracy" settled by the model's output."""
+    batch_size: int
+    updates_per_epoch: int
+    """ceil(samples / batch_size): the last, partial batch is an update too."""
+    steps: int
+    """Optimizer updates in all."""
+    points: tuple[int, ...]
+    """Updates at which the curves are read: 0 first, `steps` last, denser at the start."""
+    seeds: tuple[int, ...]
+    model: Mapping[str, Plain]
+    """Class, builder, parameter count and architecture digest of the model."""
+
+    def __init__(
+        self,
+        workload: Workload,
+        *,
+        optimizer: object = "sgd",
+        learning_rate: object = None,
+        batch_size: int | str = 32,
+        epochs: float | None = None,
+        steps: int | None = None,
+        seeds: int | Iterable[int] = 1,
+    ) -> None:
+        """Check everything that could stop a run, so that a typo stops it before the first update.
+
+        Args:
+            workload: what is trained.
+            optimizer: as in Keras' `compile`; an object is a template and is never touched.
+            learning_rate: a number or schedule in place of the optimizer's own.
+            batch_size: samples an update, or "full" for the whole training set.
+            epochs: passes over the training set; 10 where `steps` is not given either.
+            steps: optimizer updates, in place of `epochs`.
+            seeds: how many (0, 1, …), or which.
+
+        Raises:
+            ExperimentError: a value out of range, data the model cannot take, labels outside its
+                classes, a builder that does not build afresh.
+        """
+        if not isinstance(workload, Workload):
+            raise ExperimentError(f"expected a Workload, got {type(workload).__name__}")
+        samples = len(workload.data.train)
+        size = samples if batch_size == "full" else _whole("batch_size", batch_size, at_least=1)
+        updates = math.ceil(samples / size)
+        total = _steps(epochs, steps, updates)
+        model, metrics = _try_model(workload)
+        object.__setattr__(self, "workload", workload)
+        object.__setattr__(self, "optimizer", optimizer_template(optimizer, learning_rate))
+        object.__setattr__(self, "metrics", metrics)
+        object.__setattr__(self, "batch_size", size)
+        object.__setattr__(self, "updates_per_epoch", updates)
+        object.__setattr__(self, "steps", total)
+        object.__setattr__(self, "points", evaluation_points(total))
+        object.__setattr__(self, "seeds", check_seeds(seeds))
+        object.__setattr__(self, "model", model)
+
+    @property
+    def id(self) -> str:
+        """Sixteen hexadecimal digits that stand for all that is trained, seeds left out."""
+        return digest(self._fields())
+
+    def to_builtins(self) -> dict[str, Plain]:
+        """Return every field, and the id, as records keep them; the seeds stand with the runs."""
+        return {"id": self.id, **self._fields()}
+
+    def _fields(self) -> dict[str, Plain]:
+        target = self.workload.target
+        return {
+            "workload": self.workload.name,
+            "data": self.workload.data.to_builtins(),
+            "model": dict(self.model),
+            "loss": self.workload.loss.to_builtins(),
+            "metrics": {metric.name: metric.to_builtins() for metric in self.metrics},
+            "target": {"metric": target[0], "value": target[1]} if target else None,
+            "optimizer": self.optimizer.to_builtins(),
+            "batch_size": self.batch_size,
+            "updates_per_epoch": self.updates_per_epoch,
+            "steps": self.steps,
+            "points": list(self.points),
+        }
+
+    def order(self, seed: int, epoch: int) -> np.ndarray:
+        """Return the order in which a run sees the training samples in an epoch.
+
+        It depends on the seed and the epoch alone, not on the model or on what else runs.
+
+        Args:
+            seed: the run's seed.
+            epoch: counted from 0.
+
+        Returns:
+            A permutation, shape `(samples,)`.
+        """
+        generator = np.random.default_rng([seed, epoch])
+        return generator.permutation(len(self.workload.data.train))
+
+    def batches(self, seed: int) -> Iterator[Samples]:
+        """Yield a run's batches, one an update, in their order."""
+        train = self.workload.data.train
+        for epoch in range(math.ceil(self.steps / self.updates_per_epoch)):
+            order = self.order(seed, epoch)
+            for start in range(0, len(order), self.batch_size):
+                yield train.take(order[start : start + self.batch_size])
+
+
+def evaluation_points(steps: int, count: int = POINTS) -> tuple[int, ...]:
+    """Return the updates at which curves are read: `steps * (i / count)**2`, rounded, distinct.
+
+    The squares put half of the points into the first quarter of the run, where most happens, and
+    stand at the same shares of any run, so that runs of other lengths can be matched.
+    """
+    return tuple(sorted({round(steps * (i / count) ** 2) for i in range(count + 1)}))
+
+
+def check_seeds(seeds: object) -> tuple[int, ...]:
+    """Return the seeds: 0 to n - 1 for a number n, or those given.
+
+    Raises:
+        ExperimentError: none, a repeated one, or one outside 0 to 2**32 - 1.
+    """
+    if isinstance(seeds, numbers.Integral):
+        return tuple(range(_whole("seeds", seeds, at_least=1)))
+    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
+        raise ExperimentError(f"seeds must be a number or a sequence of them, got {seeds!r}")
+    chosen = tuple(_whole("a seed", seed, at_least=0) for seed in seeds)
+    if not chosen or len(set(chosen)) < len(chosen) or max(chosen) >= 2**32:
+        raise ExperimentError(
+            f"seeds must be one or more different numbers from 0 to 2**32 - 1, got {chosen}"
+        )
+    return chosen
+
+
+def _whole(name: str, value: object, *, at_least: int) -> int:
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= at_least:
+        return int(value)
+    raise ExperimentError(f"{name} must be a whole number of at least {at_least}, got {value!r}")
+
+
+def _steps(epochs: object, steps: object, updates_per_epoch: int) -> int:
+    if epochs is not None and steps is not None:
+        raise ExperimentError(f"give epochs or steps, not both: got {epochs} and {steps}")
+    if steps is not None:
+        return _whole("steps", steps, at_least=1)
+    if epochs is None:
+        epochs = DEFAULT_EPOCHS
+    if isinstance(epochs, bool) or not isinstance(epochs, numbers.Real) or not 0 < epochs < math.inf:
+        raise ExperimentError(f"epochs must be a number above 0, got {epochs!r}")
+    return max(1, round(float(epochs) * updates_per_epoch))
+
+
+def _builder(model: object) -> Callable[[], Any]:
+    import keras
+    import torch
+
+    if isinstance(model, (keras.Model, torch.nn.Module)):
+        raise ExperimentError(
+            f"model must be a function that builds one, got a built {type(model).__name__}: "
+            "it would give every seed the same start. Wrap what makes it in a function, "
+            "`def build(): return keras.Sequential([…])`, and hand over `build`"
+        )
+    if not callable(model):
+        raise ExperimentError(
+            f"model must be a function that builds a Keras model, got {type(model).__name__}"
+        )
+    return model
+
+
+def _target(target: object, curves: tuple[str, ...]) -> tuple[str, float] | None:
+    if target is None:
+        return None
+    if (
+        not isinstance(target, (tuple, list))
+        or len(target) != 2  # noqa: PLR2004
+        or not isinstance(target[1], numbers.Real)
+        or not math.isfinite(target[1])
+    ):
+        raise ExperimentError(
+            f'target must be a metric and a finite value, such as ("val_accuracy", 0.9), '
+            f"got {target!r}"
+        )
+    metric, value = target
+    if metric not in curves:
+        raise ExperimentError(f"target names the metric {metric!r}; the workload has {curves}")
+    if higher_is_better(metric) is None:
+        raise ExperimentError(
+            f"it is not known whether {metric!r} is better higher or lower; name it with "
+            "'loss' or 'error' for lower, with 'acc' for higher"
+        )
+    return str(metric), float(value)
+
+
+def _try_model(workload: Workload) -> tuple[dict[str, Plain], tuple[Template, ...]]:
+    """Build two models and put a few samples through one: whatever is wrong shows here."""
+    train = workload.data.train
+    with seeded(0):
+        model = workload.build()
+    with seeded(1):
+        other = workload.build()
+    _refuse_shared_weights(workload, model, other)
+    few = train.take(slice(0, 2))
+    try:
+        output = model(few.x, training=False)
+    except Exception as error:
+        shapes = {name: array.shape[1:] for name, array in few.arrays().items()}
+        raise ExperimentError(
+            f"the model of {workload.name!r} cannot take samples of shape {shapes}: {error}"
+        ) from error
+    if isinstance(output, (dict, list, tuple)):
+        raise ExperimentError(
+            f"the model of {workload.name!r} has several outputs; one is supported: "
+            "join them into one array, or train it by convergence.record"
+        )
+    shape = tuple(output.shape)
+    _check_labels(workload, shape)
+    metrics = tuple(
+        accuracy_for(few.y.shape, shape, metric.name) if metric.maker is accuracy_for else metric
+        for metric in workload.metrics
+    )
+    _try_loss_and_metrics(workload, metrics, few, output)
+    signature = [
+        [variable.path, list(variable.shape), variable.dtype, variable.trainable]
+        for variable in model.variables
+    ]
+    layers = [[type(layer).__name__, _activation(layer)] for layer in _layers(model)]
+    described: dict[str, Plain] = {
+        "class": type(model).__name__,
+        "builder": function_name(workload.model),
+        "parameters": sum(math.prod(variable.shape) for variable in model.weights),
+        "architecture": digest([signature, layers]),
+    }
+    return described, metrics
+
+
+def _layers(model: Any) -> list[Any]:  # noqa: ANN401 - Keras has no types
+    return list(getattr(model, "layers", []))
+
+
+def _activation(layer: Any) -> str | None:  # noqa: ANN401
+    activation = getattr(layer, "activation", None)
+    return None if activation is None else function_name(activation)
+
+
+def _refuse_shared_weights(workload: Workload, model: Any, other: Any) -> None:  # noqa: ANN401
+    if model is other or {id(p) for p in model.parameters()} & {id(p) for p in other.parameters()}:
+        raise ExperimentError(
+            f"the builder of {workload.name!r} returns models that share weights: a later run "
+            "would start where an earlier one ended. Make every layer and torch module inside it"
+        )
+
+
+def _check_labels(workload: Workload, output: tuple[int, ...]) -> None:
+    """Labels of a sparse cross-entropy are class numbers, and each class has an output."""
+    described = str(workload.loss.to_builtins())
+    if "sparse" not in described.lower():
+        return
+    classes = output[-1]
+    ignored = (workload.loss.config or {}).get("ignore_class")
+    validation = workload.data.validation
+    for role, samples in (("train", workload.data.train), ("validation", validation)):
+        if samples is None:
+            continue
+        labels = samples.y[samples.y != ignored] if ignored is not None else samples.y
+        low, high = labels.min(initial=0), labels.max(initial=0)
+        if low < 0 or high >= classes or (labels != np.round(labels)).any():
+            raise ExperimentError(
+                f"{role} labels must be whole numbers from 0 to {classes - 1}, since the model has "
+                f"{classes} outputs; got {low} to {high}. Renumber the labels, or mend the model"
+            )
+
+
+def _try_loss_and_metrics(
+    workload: Workload,
+    metrics: tuple[Template, ...],
+    few: Samples,
+    output: Any,  # noqa: ANN401
+) -> None:
+    loss = workload.loss.build()
+    shapes = f"labels of shape {few.y.shape[1:]} and outputs of shape {tuple(output.shape)[1:]}"
+    try:
+        loss(few.y, output)
+    except Exception as error:
+        raise ExperimentError(
+            f"the loss {workload.loss.name!r} cannot take {shapes}: {error}"
+        ) from error
+    for template in metrics:
+        try:
+            template.build().update_state(few.y, output)
+        except Exception as error:
+            raise ExperimentError(
+                f"the metric {template.name!r} cannot take {shapes}: {error}"
+            ) from error

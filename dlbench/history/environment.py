@@ -1,0 +1,67 @@
+"""Where a run was made: the versions, device and settings that can change its numbers."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from dlbench.plain import Plain
+
+PACKAGES = ("dlbench", "keras", "torch", "numpy", "pytest", "pytest-benchmark")
+
+
+def environment() -> dict[str, Plain]:
+    """Return Python, package versions, device, threads and determinism as builtins."""
+    import keras
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "backend": keras.backend.backend(),
+        "device": str(torch.get_default_device()),
+        "threads": torch.get_num_threads(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "precision": keras.config.floatx(),
+        **{name: _version(name) for name in PACKAGES},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def commit(folder: Path) -> dict[str, Plain]:
+    """Return the commit that `folder` is at; empty where it is no git checkout.
+
+    Returns:
+        `id`, `branch` (None when detached) and `dirty`, as pytest-benchmark names them.
+    """
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(  # noqa: S603 - fixed arguments
+                ["git", "-C", str(folder), *arguments],  # noqa: S607 - the user's own git
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=10,
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip()
+
+    revision = git("rev-parse", "HEAD")
+    if revision is None:
+        return {}
+    branch = git("rev-parse", "--abbrev-ref", "HEAD")
+    return {
+        "id": revision,
+        "branch": None if branch == "HEAD" else branch,
+        "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
+    }

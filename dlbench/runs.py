@@ -1,0 +1,290 @@
+"""Runs: what came of an experiment, as curves aligned by seed; in and out as plain builtins."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from dlbench import metrics
+from dlbench.errors import ExperimentError, RecordError
+from dlbench.plain import Plain
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array: TypeAlias = NDArray[np.float64]
+    Series: TypeAlias = "pd.Series[Any]"
+
+MAX_CURVE_VALUES = 50_000_000
+"""A curve longer than this (200 MB) is taken for a broken file, not for a record."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Runs:
+    """All runs of one experiment, a row a seed.
+
+    Every method that takes a metric takes one of `runs.curves`: "loss" is the training loss,
+    "val_…" is measured on the validation set. What comes back by seed is a pandas Series, so that
+    `.median()`, `.quantile(0.1)` and `.max()` read as they do anywhere.
+    """
+
+    experiment: Mapping[str, Plain]
+    """Every field of the experiment and its id, or what is known of a loop of the user's own."""
+    seeds: tuple[int, ...]
+    points: Array
+    """Shape `(points,)`: the optimizer updates made when the curves were read, 0 first."""
+    curves: Mapping[str, Array]
+    """Metric to values, shape `(seeds, points)`; NaN from where a run diverged."""
+    constant_loss: float | None = None
+    """The training loss of the best predictor that ignores its inputs, if it is known."""
+    starts: tuple[str, ...] = ()
+    """By seed, a digest of the initial weights: equal digests mean paired runs."""
+    orders: tuple[str, ...] = ()
+    """By seed, a digest of the first epoch's order of data."""
+    higher_is_better: Mapping[str, bool] = field(default_factory=dict)
+    """Directions that were declared; other metrics go by their name."""
+
+    def __post_init__(self) -> None:
+        """Check that every curve has a row a seed and a column a point.
+
+        Raises:
+            ExperimentError: shapes that do not fit, no curves, or points that do not rise.
+        """
+        shape = (len(self.seeds), len(self.points))
+        if not self.curves or 0 in shape or (np.diff(self.points) <= 0).any():
+            raise ExperimentError(
+                f"runs need curves, seeds and rising points; got {len(self.curves)} curves, "
+                f"{shape[0]} seeds, points {self.points}"
+            )
+        for name, values in self.curves.items():
+            if values.shape != shape:
+                raise ExperimentError(
+                    f"the curve {name!r} has shape {values.shape}, expected {shape}: "
+                    "a row a seed, a column a point"
+                )
+
+    # ---- one number a seed
+
+    def final(self, metric: str) -> Series:
+        """Return each run's value at the last point; NaN where it diverged."""
+        return self._series(self._curve(metric)[:, -1], metric)
+
+    def best(self, metric: str) -> Series:
+        """Return each run's best value over its points."""
+        higher = self._higher(metric)
+        return self._series(metrics.best(self._curve(metric), higher=higher), metric)
+
+    def at(self, metric: str, step: float) -> Series:
+        """Return each run's value after `step` updates, on a straight line between points.
+
+        Raises:
+            ExperimentError: `step` lies outside the run.
+        """
+        if not self.points[0] <= step <= self.points[-1]:
+            raise ExperimentError(
+                f"step {step} lies outside the run's {self.points[0]:g} to {self.points[-1]:g}"
+            )
+        curve = self._curve(metric)
+        return self._series([np.interp(step, self.points, row) for row in curve], metric)
+
+    def steps_to(self, metric: str, target: float) -> Series:
+        """Return the updates until each run first reaches `target`; `inf` where it never does.
+
+        On a straight line between the evaluation points; see `dlbench.metrics.steps_to`.
+        """
+        curve, higher = self._curve(metric), self._higher(metric)
+        return self._series(metrics.steps_to(curve, self.points, target, higher=higher), metric)
+
+    def steps_to_target(self) -> Series | None:
+        """Return `steps_to` for the workload's target, or None where it has none."""
+        target = self.target
+        return self.steps_to(*target) if target else None
+
+    def mean_log_loss(self, floor: float | None = None) -> Series:
+        """Return each run's training loss over the run; see `dlbench.metrics.mean_log_loss`."""
+        values = metrics.mean_log_loss(self._curve(self.loss_name), floor)
+        return self._series(values, "mean_log_loss")
+
+    def oscillation(self, metric: str = "loss") -> Series:
+        """Return the share of a curve's movement that goes the wrong way, 0 to 1."""
+        sign = -1.0 if self._higher(metric) else 1.0
+        return self._series(metrics.oscillation(sign * self._curve(metric)), metric)
+
+    # ---- what became of the runs
+
+    @property
+    def regimes(self) -> Series:
+        """By seed: diverged, stalled, slow or converged; see `dlbench.metrics.regimes`."""
+        steps = self.steps_to_target()
+        reached = None if steps is None else np.isfinite(steps.to_numpy())
+        losses = self._curve(self.loss_name)
+        return self._series(metrics.regimes(losses, self.constant_loss, reached), "regime")
+
+    @property
+    def regime(self) -> str:
+        """The regime that all seeds share, or "mixed"."""
+        found = set(self.regimes)
+        return str(found.pop()) if len(found) == 1 else "mixed"
+
+    @property
+    def diverged(self) -> Series:
+        """By seed, whether the run diverged."""
+        return self.regimes == "diverged"
+
+    @property
+    def failed(self) -> Series:
+        """By seed, whether the run diverged or stalled."""
+        return self.regimes.isin(metrics.FAILED)
+
+    @property
+    def target(self) -> tuple[str, float] | None:
+        """The workload's target: a metric and its value."""
+        target = self.experiment.get("target")
+        if not isinstance(target, Mapping):
+            return None
+        return str(target["metric"]), float(target["value"])  # type: ignore[arg-type]
+
+    @property
+    def loss_name(self) -> str:
+        """The curve that is the training loss: "loss", else the first that is better lower.
+
+        Raises:
+            ExperimentError: no curve is better lower.
+        """
+        lower = [name for name in self.curves if self._direction(name) is False]
+        training = [name for name in lower if not name.startswith("val")]
+        for name in ("loss", *training, *lower):
+            if name in self.curves:
+                return name
+        raise ExperimentError(f"no training loss among the curves {list(self.curves)}")
+
+    # ---- reading
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a tidy frame: a row a metric, seed and point; columns metric, seed, step, value."""
+        shape = (len(self.seeds), len(self.points))
+        frames = [
+            pd.DataFrame({
+                "metric": name,
+                "seed": np.repeat(self.seeds, shape[1]),
+                "step": np.tile(self.points, shape[0]),
+                "value": values.ravel(),
+            })
+            for name, values in self.curves.items()
+        ]
+        return pd.concat(frames, ignore_index=True)
+
+    def table(self) -> pd.DataFrame:
+        """Return a row a seed: regime, the last value of every curve, steps-to-target."""
+        columns: dict[str, Series] = {"regime": self.regimes}
+        columns |= {name: self.final(name) for name in self.curves}
+        steps = self.steps_to_target()
+        if steps is not None:
+            columns["steps_to_target"] = steps
+        return pd.DataFrame(columns)
+
+    def __str__(self) -> str:
+        """Return the runs as a table, a line a seed."""
+        table = self.table().to_string(float_format=lambda value: f"{value:.5g}")
+        return f"{self._title()}\n{table}"
+
+    def __repr__(self) -> str:
+        """Return the runs in one short line: pytest shows it where a bound fails."""
+        counts = Counter(self.regimes)
+        seeds = {
+            regime: ",".join(str(seed) for seed, found in self.regimes.items() if found == regime)
+            for regime in counts
+        }
+        by_regime = "; ".join(f"{regime}: seeds {seeds[regime]}" for regime in counts)
+        return f"<Runs {self._title()}; {by_regime}>"
+
+    def _title(self) -> str:
+        optimizer = self.experiment.get("optimizer")
+        words = [str(self.experiment.get("workload", "?"))]
+        if isinstance(optimizer, Mapping):
+            words += [str(optimizer.get("class")), f"rate {optimizer.get('learning_rate')}"]
+            words += [f"batch {self.experiment['batch_size']}"]
+        return f"{', '.join(words)}, {self.points[-1]:g} updates"
+
+    # ---- records
+
+    def to_builtins(self) -> dict[str, Plain]:
+        """Return everything as builtins, curves as base64 of little-endian float32."""
+        return {
+            "experiment": dict(self.experiment),
+            "seeds": list(self.seeds),
+            "points": [float(point) for point in self.points],
+            "curves": {name: _encode(values) for name, values in self.curves.items()},
+            "constant_loss": self.constant_loss,
+            "starts": list(self.starts),
+            "orders": list(self.orders),
+            "higher_is_better": dict(self.higher_is_better),
+        }
+
+    @classmethod
+    def from_builtins(cls, record: Mapping[str, Any]) -> Runs:
+        """Return the runs that `to_builtins` wrote.
+
+        Raises:
+            RecordError: a field is missing, or does not fit the others.
+        """
+        try:
+            seeds = tuple(int(seed) for seed in record["seeds"])
+            points = np.array(record["points"], dtype=float)
+            shape = (len(seeds), len(points))
+            constant = record["constant_loss"]
+            return cls(
+                experiment=dict(record["experiment"]),
+                seeds=seeds,
+                points=points,
+                curves={str(k): _decode(v, shape) for k, v in record["curves"].items()},
+                constant_loss=None if constant is None else float(constant),
+                starts=tuple(map(str, record["starts"])),
+                orders=tuple(map(str, record["orders"])),
+                higher_is_better={str(k): bool(v) for k, v in record["higher_is_better"].items()},
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RecordError(f"these are no runs: {type(error).__name__}: {error}") from error
+
+    # ---- within
+
+    def _series(self, values: Sequence[Any] | Array, name: str) -> Series:
+        return pd.Series(list(values), index=pd.Index(self.seeds, name="seed"), name=name)
+
+    def _curve(self, metric: str) -> Array:
+        if metric not in self.curves:
+            raise ExperimentError(f"no metric {metric!r}; these runs have {list(self.curves)}")
+        return self.curves[metric]
+
+    def _direction(self, metric: str) -> bool | None:
+        declared = self.higher_is_better.get(metric)
+        return metrics.higher_is_better(metric) if declared is None else declared
+
+    def _higher(self, metric: str) -> bool:
+        direction = self._direction(metric)
+        if direction is None:
+            raise ExperimentError(
+                f"it is not known whether {metric!r} is better higher or lower: declare it, "
+                f"directions={{{metric!r}: 'higher'}}"
+            )
+        return direction
+
+
+def _encode(values: Array) -> str:
+    return base64.b64encode(values.astype("<f4").tobytes()).decode("ascii")
+
+
+def _decode(text: object, shape: tuple[int, int]) -> Array:
+    if not isinstance(text, str) or math.prod(shape) > MAX_CURVE_VALUES:
+        raise RecordError("a curve must be base64 text of a sensible length")
+    values = np.frombuffer(base64.b64decode(text, validate=True), dtype="<f4")
+    return values.reshape(shape).astype(np.float64)
+
+
