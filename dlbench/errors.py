@@ -25,3 +25,15 @@ class RecordError(DlbenchError, ValueError):
 
 class NotFoundError(DlbenchError, LookupError):
     """A name such as `FILE.py:NAME` or `package:name` that leads to nothing."""
+
+
+class NotAModelError(DlbenchError, TypeError):
+    """Something other than a Keras model, or than a function that builds one."""
+
+
+class UnbuiltModelError(DlbenchError, ValueError):
+    """A model, or a layer in it, that has no weights yet."""
+
+
+class ParameterMismatchError(DlbenchError, RuntimeError):
+    """A layer whose closed form and whose variables disagree: one of the two counts is wrong."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlbench.backend import require_torch, seeded
+from dlbench.backend import isolated_keras, require_torch, seeded
 from dlbench.data import Data, Samples
 from dlbench.errors import ExperimentError
 from dlbench.keras_objects import (
@@ -79,12 +79,13 @@ class Workload:
         require_torch()
         if not isinstance(name, str) or not name.strip():
             raise ExperimentError(f"a workload needs a name, got {name!r}")
-        object.__setattr__(self, "name", name)
-        object.__setattr__(self, "model", _builder(model))
-        object.__setattr__(self, "data", Data.of(data))
-        object.__setattr__(self, "loss", loss_template(loss))
-        object.__setattr__(self, "metrics", metric_templates(metrics))
-        object.__setattr__(self, "target", _target(target, self.curve_names()))
+        with isolated_keras():
+            object.__setattr__(self, "name", name)
+            object.__setattr__(self, "model", check_builder(model))
+            object.__setattr__(self, "data", Data.of(data))
+            object.__setattr__(self, "loss", loss_template(loss))
+            object.__setattr__(self, "metrics", metric_templates(metrics))
+            object.__setattr__(self, "target", _target(target, self.curve_names()))
 
     def curve_names(self) -> tuple[str, ...]:
         """Return the names of the curves that a run of this workload has."""
@@ -163,9 +164,11 @@ class Experiment:
         size = samples if batch_size == "full" else _whole("batch_size", batch_size, at_least=1)
         updates = math.ceil(samples / size)
         total = _steps(epochs, steps, updates)
-        model, metrics = _try_model(workload)
+        with isolated_keras():
+            model, metrics = _try_model(workload)
+            template = optimizer_template(optimizer, learning_rate)
         object.__setattr__(self, "workload", workload)
-        object.__setattr__(self, "optimizer", optimizer_template(optimizer, learning_rate))
+        object.__setattr__(self, "optimizer", template)
         object.__setattr__(self, "metrics", metrics)
         object.__setattr__(self, "batch_size", size)
         object.__setattr__(self, "updates_per_epoch", updates)
@@ -173,6 +176,16 @@ class Experiment:
         object.__setattr__(self, "points", evaluation_points(total))
         object.__setattr__(self, "seeds", check_seeds(seeds))
         object.__setattr__(self, "model", model)
+
+    def shortened(self, steps: int) -> Experiment:
+        """Return the same experiment with at most `steps` updates."""
+        return Experiment(
+            self.workload,
+            optimizer=self.optimizer,
+            batch_size=self.batch_size,
+            steps=min(steps, self.steps),
+            seeds=self.seeds,
+        )
 
     @property
     def id(self) -> str:
@@ -268,7 +281,7 @@ def _steps(epochs: object, steps: object, updates_per_epoch: int) -> int:
     return max(1, round(float(epochs) * updates_per_epoch))
 
 
-def _builder(model: object) -> Callable[[], Any]:
+def check_builder(model: object) -> Callable[[], Any]:
     import keras
     import torch
 

@@ -1,0 +1,86 @@
+"""What is settled between collection and the first test: fewer cases, a checked workload, a header."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dlbench.plugin.options import QUICK_CASES, QUICK_STEPS, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FIXTURES = frozenset({"convergence", "parameters"})
+
+
+def uses(item: pytest.Item, fixtures: Iterable[str]) -> bool:
+    """Return whether a test asks for one of the fixtures."""
+    return not set(fixtures).isdisjoint(getattr(item, "fixturenames", ()))
+
+
+def check_workload(settings: Settings, items: list[pytest.Item]) -> None:
+    """Load the workload that the command line names, so that a typo stops the run here.
+
+    Raises:
+        pytest.UsageError: it leads to nothing, or to no workload.
+    """
+    if settings.workload is None or not any(uses(item, ["workload"]) for item in items):
+        return
+    from dlbench.errors import DlbenchError
+    from dlbench.workloads import load_workload
+
+    try:
+        load_workload(settings.workload)
+    except DlbenchError as error:
+        raise pytest.UsageError(f"--dlbench-workload={settings.workload}: {error}") from error
+
+
+def keep_few_cases(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect all but the first, middle and last case of each parametrized training test."""
+    by_test: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if uses(item, ["convergence"]):
+            by_test.setdefault(item.nodeid.split("[", 1)[0], []).append(item)
+    dropped: set[pytest.Item] = set()
+    for cases in by_test.values():
+        last = len(cases) - 1
+        kept = {round(i * last / (QUICK_CASES - 1)) for i in range(QUICK_CASES)}
+        dropped.update(case for number, case in enumerate(cases) if number not in kept)
+    if dropped:
+        config.hook.pytest_deselected(items=[item for item in items if item in dropped])
+        items[:] = [item for item in items if item not in dropped]
+
+
+def header_lines(config: pytest.Config, settings: Settings, items: list[pytest.Item]) -> list[str]:
+    """Return what is trained on, from how many seeds, and what the command line overrode."""
+    if not any(uses(item, FIXTURES) for item in items):
+        return []
+    backend = os.environ.get("KERAS_BACKEND", "Keras' default backend")
+    parts = [f"keras on {backend}", _seeds(settings.seeds)]
+    if not config.option.collectonly:
+        parts.insert(1, _device())
+    if settings.report:
+        parts.append(f"report in {settings.report.name}/")
+    lines = [f"dlbench: {', '.join(parts)}"]
+    if settings.quick:
+        lines.append(
+            f"dlbench: a quick look: at most {QUICK_STEPS} updates a run and {QUICK_CASES} cases a "
+            "test; bounds are off"
+        )
+    if settings.workload:
+        lines.append(f"dlbench: workload {settings.workload}; bounds of tests that use it are off")
+    return lines + [f"dlbench: the command line overrides {text}" for text in settings.overridden]
+
+
+def _seeds(seeds: tuple[int, ...]) -> str:
+    first = f" from {seeds[0]}" if seeds[0] else ""
+    return f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}{first}"
+
+
+def _device() -> str:
+    import torch
+
+    threads = torch.get_num_threads()
+    return f"{torch.get_default_device().type} ({threads} thread{'s' if threads > 1 else ''})"

@@ -1,0 +1,143 @@
+"""Numbers and values as text: every rule of the report in one place."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+UNKNOWN = "–"
+"""What stands where there is no number."""
+
+_HOUR, _MINUTE = 3600, 60
+_FEW = 100_000
+"""Above it a number that is not counted is written with an exponent."""
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return a number with three digits that count, whole numbers in full.
+
+    >>> number(0.92537), number(227.2), number(138357544), number(0.99971), number(0.0001)
+    ('0.925', '227', '138,357,544', '0.9997', '0.0001')
+    """
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    if value == int(value) and (abs(value) < _FEW or isinstance(value, int)):
+        return _signed(f"{int(value):,}")
+    if abs(value) >= 10 ** (digits - 1):
+        text = f"{value:,.0f}" if abs(value) < _FEW else f"{value:.{digits}g}"
+        return _signed(text.replace("e+0", "e").replace("e+", "e"))
+    text = f"{value:.{digits}g}"
+    if abs(float(text)) == 1 and digits < 7:  # noqa: PLR2004 - 0.9997 is not 1
+        return number(value, digits + 1)
+    return _signed(text.replace("e-0", "e-"))
+
+
+def setting(value: object) -> str:
+    """Return a parameter's value as a short text: `0.001`, `32`, `full`, `relu`, `none`.
+
+    >>> setting(10.0), setting(1e-05), setting(None), setting([1, 2])
+    ('10', '1e-05', 'none', '[1, 2]')
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return f"{value:g}" if abs(value) < _FEW or isinstance(value, float) else str(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def seconds(value: float | None) -> str:
+    """Return a time with the unit that suits it.
+
+    >>> seconds(4.2e-05), seconds(0.00131), seconds(2.5), seconds(123.4), seconds(7300)
+    ('42 µs', '1.31 ms', '2.5 s', '2 min 3 s', '2 h 2 min')
+    """
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    if value >= _HOUR:
+        hours, rest = divmod(round(value / _MINUTE), 60)
+        return f"{hours} h {rest} min"
+    if round(value) >= 2 * _MINUTE:
+        minutes, rest = divmod(round(value), _MINUTE)
+        return f"{minutes} min {rest} s"
+    for scale, unit in ((1.0, "s"), (1e3, "ms")):
+        if value * scale >= 1:
+            return f"{number(value * scale)} {unit}"
+    return f"{number(value * 1e6)} µs"
+
+
+def compact(value: float) -> str:
+    """Return a large count in a few letters, for axes and labels.
+
+    >>> compact(61706), compact(138357544), compact(12)
+    ('61.7 k', '138 M', '12')
+    """
+    for scale, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if abs(value) >= scale:
+            return f"{value / scale:.3g}{unit}"
+    return number(value)
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun in the right number.
+
+    >>> counted(1, "seed"), counted(5, "seed"), counted(2, "analysis"), counted(2, "batch size")
+    ('1 seed', '5 seeds', '2 analyses', '2 batch sizes')
+    """
+    if count == 1:
+        return f"1 {noun}"
+    plural = noun[:-2] + "es" if noun.endswith("is") else noun + "s"
+    return f"{count:,} {plural}"
+
+
+def listed(items: Iterable[str]) -> str:
+    """Return items as a list in a sentence.
+
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    *first, last = items
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def humanized(name: str) -> str:
+    """Return a name of code as words: a test's, a metric's or a parameter's.
+
+    >>> humanized("val_accuracy"), humanized("loss"), humanized("test_best_rate")
+    ('validation accuracy', 'training loss', 'best rate')
+    """
+    if name in {"loss", "accuracy"}:
+        return f"training {name}"
+    words = name.removeprefix("test_").replace("_", " ").strip()
+    if name.startswith("val_"):
+        words = f"validation {words.removeprefix('val ')}"
+    return words or name
+
+
+def sentence(text: str) -> str:
+    """Return a text that begins with a capital and ends with a full stop."""
+    text = text.strip()
+    return text if not text else text[0].upper() + text[1:] + ("" if text[-1] in ".!?…" else ".")
+
+
+def shortened(text: str, length: int = 28) -> str:
+    """Return a text of at most `length` characters, its middle left out if need be."""
+    if len(text) <= length:
+        return text
+    head = (length - 1) * 2 // 3
+    return f"{text[:head]}…{text[len(text) - (length - 1 - head):]}"
+
+
+def common(values: Sequence[str]) -> str:
+    """Return the one text that all share, or all of them as a list."""
+    different = list(dict.fromkeys(values))
+    return listed(different) if different else UNKNOWN
+
+
+def _signed(text: str) -> str:
+    return text.replace("-", "−", 1) if text.startswith("-") else text

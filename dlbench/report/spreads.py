@@ -1,0 +1,116 @@
+"""Many seeds in three numbers: the median, with the middle half of the seeds around it.
+
+A seed that diverged counts as the worst of all, and is never left out: a median over the survivors
+would make an unstable setting look good.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from dlbench.report.formatting import UNKNOWN, number
+
+QUARTILES_FROM = 4
+"""With fewer seeds the whole range stands in for the middle half."""
+
+LEAST_SPREAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A median and the values around it; infinite where so many seeds have no finite value."""
+
+    median: float
+    low: float
+    high: float
+    count: int
+
+    @property
+    def name(self) -> str:
+        """What `low` and `high` are: the interquartile range, or the whole range."""
+        return "IQR" if self.count >= QUARTILES_FROM else "range"
+
+    def text(self) -> str:
+        """Return `227 (IQR 215–257)`; the median alone if there is no spread."""
+        alone = number(self.median)
+        low, high = number(self.low), number(self.high)
+        if self.count < LEAST_SPREAD or low == high == alone:
+            return alone
+        return f"{alone} ({self.name} {low}–{high if high != UNKNOWN else 'never'})"
+
+    def cell(self) -> str:
+        """Return `227 [215–257]`, for a table whose caption explains the brackets."""
+        return self.text().replace(f"({self.name} ", "[").replace(")", "]")
+
+
+def spread(values: Iterable[float], *, higher: bool = False) -> Spread:
+    """Return the median and spread of one number a seed.
+
+    Args:
+        values: shape `(seeds,)`; NaN counts as the worst.
+        higher: True where a higher value is better, so that the worst is the lowest.
+    """
+    worst = -math.inf if higher else math.inf
+    ordered = np.sort(np.nan_to_num(np.array(list(values), dtype=float), nan=worst, posinf=math.inf))
+    if ordered.size == 0:
+        return Spread(math.nan, math.nan, math.nan, 0)
+    edge = 0.25 if ordered.size >= QUARTILES_FROM else 0.0
+    median, low, high = (_quantile(ordered, share) for share in (0.5, edge, 1 - edge))
+    return Spread(median, low, high, ordered.size)
+
+
+def bands(curves: pd.DataFrame, *, higher: bool = False) -> pd.DataFrame:
+    """Return each case's median curve and its band.
+
+    Args:
+        curves: a row a case, seed and point, of one metric.
+        higher: True where a higher value is better.
+
+    Returns:
+        A row a case and point: the columns of `curves`, with median, low, high and seeds in place
+        of seed and value.
+    """
+    frames = []
+    for _, case in curves.groupby("record", sort=False):
+        values = case.pivot_table(
+            index="seed", columns="step", values="value", aggfunc="first", dropna=False
+        )
+        points = case.drop_duplicates("step").sort_values("step").drop(columns=["seed", "value"])
+        middles = [spread(values[step], higher=higher) for step in points["step"]]
+        frames.append(
+            points.assign(
+                median=[middle.median for middle in middles],
+                low=[middle.low for middle in middles],
+                high=[middle.high for middle in middles],
+                seeds=len(values),
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+def band_words(counts: Iterable[int]) -> str:
+    """Return what a band spans, for a caption; empty where there is one seed each."""
+    most, least = max(counts, default=0), min(counts, default=0)
+    if most < LEAST_SPREAD:
+        return ""
+    if least >= QUARTILES_FROM:
+        return "the band spans the middle half of the seeds (IQR)"
+    if most < QUARTILES_FROM:
+        return "the band spans all seeds"
+    return "the band spans the middle half of the seeds, or all where they are fewer than 4"
+
+
+def _quantile(ordered: np.ndarray, share: float) -> float:
+    """Linear between neighbours, as NumPy's; infinite beside an infinite neighbour."""
+    place = share * (ordered.size - 1)
+    below, above = ordered[math.floor(place)], ordered[math.ceil(place)]
+    if below == above:
+        return float(below)
+    if not np.isfinite([below, above]).all():
+        return float(above if math.isinf(above) else below)
+    return float(below + (place - math.floor(place)) * (above - below))

@@ -1,0 +1,153 @@
+"""A study: the cases of one test that can share a figure, and what varies between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from dlbench.metrics import higher_is_better
+from dlbench.report.formatting import humanized
+
+MOST_METRICS = 6
+"""Panels, where a run has curves of many metrics and none is a validation metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """Something that varies between the cases of a study."""
+
+    name: str
+    levels: tuple[str, ...]
+    """Its values as texts, in their order: numbers rising, others as they came."""
+    numbers: tuple[float, ...] | None
+    """A number a level, or None if not all are numbers."""
+
+    @property
+    def column(self) -> str:
+        """The column of a study's cases that holds its levels."""
+        return f"factor {self.name}"
+
+    @property
+    def title(self) -> str:
+        """Its name in words."""
+        return humanized(self.name)
+
+    def number(self, level: str) -> float:
+        """Return a level's number; only where the factor has numbers."""
+        assert self.numbers is not None  # noqa: S101 - asked of numeric factors only
+        return self.numbers[self.levels.index(level)]
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """The cases of one test that share a problem, and what varies between them."""
+
+    module: str
+    test: str
+    where: str
+    """What tells it from the other studies of its test: a workload's name, say; may be empty."""
+    factors: tuple[Factor, ...]
+    cases: pd.DataFrame
+    """A row a case, in the factors' order, with a column of levels a factor."""
+    seeds: pd.DataFrame
+    """A row a case and seed, with the same columns of levels."""
+    curves: pd.DataFrame
+    """A row a case, metric, seed and point, with the same columns of levels."""
+    layers: pd.DataFrame
+    """A row a case and layer, where models were counted."""
+    totals: pd.DataFrame
+    """A row a counted model."""
+    declared: Mapping[str, bool]
+    """Whether a metric is better higher, where that was said."""
+
+    @property
+    def title(self) -> str:
+        """The test's name in words, with what tells the study apart."""
+        words = humanized(self.test)
+        words = words[0].upper() + words[1:]
+        return f"{words}: {self.where}" if self.where else words
+
+    @property
+    def key(self) -> str:
+        """A text that no other study of the run has."""
+        return " ".join((self.module, self.test, self.where))
+
+    @property
+    def counts_models(self) -> bool:
+        """Whether its cases count parameters; otherwise they train."""
+        return bool((self.cases["kind"] == "parameters").all())
+
+    def factor(self, name: str) -> Factor | None:
+        """Return the factor of that name, if it varies."""
+        return next((factor for factor in self.factors if factor.name == name), None)
+
+    def others(self, factor: Factor) -> tuple[Factor, ...]:
+        """Return the factors beside one."""
+        return tuple(one for one in self.factors if one is not factor)
+
+    def label(self, record: int) -> str:
+        """Return what tells a case from the others: its levels."""
+        row = self.cases.loc[self.cases["record"] == record].iloc[0]
+        if not self.factors:
+            return str(row["name"] or row["case"].rsplit("::", 1)[-1])
+        if len(self.factors) == 1:
+            return str(row[self.factors[0].column])
+        return ", ".join(f"{factor.title} {row[factor.column]}" for factor in self.factors)
+
+    # ---- metrics
+
+    @property
+    def metrics(self) -> list[str]:
+        """Its curves, in their order."""
+        return list(dict.fromkeys(self.curves["metric"]))
+
+    @property
+    def loss_name(self) -> str | None:
+        """The curve that is the training loss."""
+        known = self.cases["loss_name"].dropna()
+        return str(known.iloc[0]) if len(known) else None
+
+    @property
+    def target(self) -> tuple[str, float] | None:
+        """The metric and value that a run is to reach, where all cases have the same."""
+        known = self.cases[["target_metric", "target"]].dropna().drop_duplicates()
+        if len(known) != 1:
+            return None
+        return str(known["target_metric"].iloc[0]), float(known["target"].iloc[0])
+
+    @property
+    def shown(self) -> list[str]:
+        """The metrics worth a panel: the training loss and what the validation set says."""
+        validation = [name for name in self.metrics if name.startswith("val")]
+        loss = [name for name in self.metrics if name == self.loss_name]
+        return loss + validation if validation else self.metrics[:MOST_METRICS]
+
+    @property
+    def primary(self) -> str | None:
+        """The metric that the study is judged by: the target's, else validation, else the loss."""
+        validation = [name for name in self.metrics if name.startswith("val")]
+        scores = [name for name in validation if "loss" not in name]
+        found = [self.target[0]] if self.target else scores or validation or [self.loss_name or ""]
+        return found[0] if found[0] in self.metrics else next(iter(self.metrics), None)
+
+    @property
+    def update(self) -> str:
+        """What a point of a curve counts: only of `convergence` it is known."""
+        return "update" if (self.cases["kind"] == "convergence").all() else "step"
+
+    def higher(self, metric: str) -> bool:
+        """Return whether a metric is better higher; lower where nobody knows."""
+        return bool(self.declared.get(metric, higher_is_better(metric)))
+
+    def axis(self, metric: str) -> str:
+        """Return a metric's name with its unit."""
+        units = set(self.cases["loss_unit"]) - {""}
+        return f"{humanized(metric)} ({units.pop()})" if metric.endswith("loss") and units else (
+            humanized(metric)
+        )
+
+    def of(self, record: int) -> pd.DataFrame:
+        """Return a case's seeds."""
+        return self.seeds[self.seeds["record"] == record]

@@ -1,0 +1,201 @@
+"""How every figure looks: colours, marks, sizes. The only module that knows seaborn's theme.
+
+Colours are safe for the colour-blind, and never alone: each level has its line or mark too. A level
+of a factor has the same colour in every figure of a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.style
+import numpy as np
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator
+
+from dlbench.report.formatting import number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from dlbench.report.analysis import Factor, Study
+
+WIDTH = 10.0
+"""Inches: the widest figure; 960 CSS pixels."""
+
+INK = "#2b2d33"
+QUIET = "#767b86"
+FAINT = "#d9dce1"
+
+BLUE, ORANGE, GREEN, RED, PINK, BROWN, GREY, SKY = (
+    sns.color_palette("colorblind").as_hex()[place] for place in (0, 1, 2, 3, 4, 5, 7, 9)
+)
+CATEGORIES = (BLUE, ORANGE, GREEN, PINK, RED, SKY, BROWN, GREY)
+
+REGIME_COLOURS = {
+    "converged": GREEN,
+    "slow": BLUE,
+    "stalled": ORANGE,
+    "diverged": RED,
+    "unknown": GREY,
+}
+REGIME_MARKS = {"converged": "o", "slow": "s", "stalled": "v", "diverged": "X", "unknown": "d"}
+
+DASHES: tuple[Any, ...] = ("", (4, 1.5), (1.2, 1.2), (6, 1.5, 1.2, 1.5), (2.5, 1), (8, 2))
+MARKS = ("o", "s", "D", "^", "v", "P", "p", "h", "<", ">")
+
+THEME = {
+    **sns.axes_style("ticks"),
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.fontsize": 8.5,
+    "legend.title_fontsize": 8.5,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.grid": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "axes.linewidth": 0.8,
+    "xtick.major.width": 0.8,
+    "ytick.major.width": 0.8,
+    "xtick.major.size": 3.5,
+    "ytick.major.size": 3.5,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "lines.linewidth": 1.7,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "dlbench",
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+}
+"""On top of Matplotlib's own defaults, so that a user's `matplotlibrc` changes nothing."""
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw in the report's style inside, and leave Matplotlib's settings as they were."""
+    with matplotlib.style.context(["default", THEME]):
+        yield
+
+
+def canvas(rows: int = 1, columns: int = 1, *, width: float, height: float) -> tuple[Figure, Any]:
+    """Return a figure that no global state knows, and its axes, shape `(rows, columns)`.
+
+    Args:
+        rows: of panels.
+        columns: of panels.
+        width: inches.
+        height: inches.
+    """
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.03, hspace=0.04)  # type: ignore[union-attr]
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """A colour, a dash and a mark for every level of every factor of a run."""
+
+    levels: dict[str, dict[str, int]]
+    """By factor, the place of each level."""
+    colours: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, studies: Iterable[Study]) -> Palette:
+        """Return the palette of a run: numbers from dark to light, other levels told apart."""
+        found: dict[str, dict[str, float | None]] = {}
+        for study in studies:
+            for factor in study.factors:
+                numbers = factor.numbers or (None,) * len(factor.levels)
+                found.setdefault(factor.name, {}).update(zip(factor.levels, numbers, strict=True))
+        levels, colours = {}, {}
+        for name, by_level in found.items():
+            ordered = all(value is not None for value in by_level.values())
+            names = sorted(by_level, key=lambda one: by_level[one] or 0.0) if ordered else by_level  # noqa: B023
+            levels[name] = {level: place for place, level in enumerate(names)}
+            colours[name] = _rising(len(by_level)) if ordered else _different(len(by_level))
+        return cls(levels, colours)
+
+    def colour(self, factor: Factor, level: str) -> str:
+        """Return the colour of a level."""
+        return self.colours[factor.name][self.levels[factor.name][level]]
+
+    def colour_map(self, factor: Factor) -> dict[str, str]:
+        """Return the colour of each level, as seaborn takes it."""
+        return {level: self.colour(factor, level) for level in factor.levels}
+
+    def dash_map(self, factor: Factor) -> dict[str, Any]:
+        """Return the dash of each level, as seaborn takes it."""
+        places = self.levels[factor.name]
+        return {level: DASHES[places[level] % len(DASHES)] for level in factor.levels}
+
+    def mark(self, factor: Factor, level: str) -> str:
+        """Return the mark of a level."""
+        return MARKS[self.levels[factor.name][level] % len(MARKS)]
+
+
+def plain_numbers(axis: Any) -> None:  # noqa: ANN401 - Matplotlib's XAxis or YAxis
+    """Write an axis's numbers as the page writes them; powers of ten beyond a reader's reach."""
+    if axis.get_scale() == "log":
+        axis.set_major_locator(LogLocator(numticks=8))
+        axis.set_major_formatter(FuncFormatter(_log_text))
+        axis.set_minor_formatter(FuncFormatter(lambda value, place: ""))  # noqa: ARG005
+    else:
+        axis.set_major_formatter(FuncFormatter(lambda value, place: _axis_text(value)))  # noqa: ARG005
+
+
+def line_label(axes: Axes, y: float, text: str) -> None:
+    """Draw a thin line across the panel, with its words at the right end."""
+    axes.axhline(y, color=QUIET, linewidth=0.9, linestyle=(0, (5, 3)), zorder=1.5)
+    axes.annotate(
+        text,
+        (1, y),
+        xycoords=("axes fraction", "data"),
+        xytext=(-2, 2),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        fontsize=8,
+        color=QUIET,
+    )
+
+
+def _log_text(value: float, place: int) -> str:
+    if 1e-4 <= abs(value) < 1e6:  # noqa: PLR2004 - beyond, the zeros are hard to count
+        return _axis_text(value)
+    return str(LogFormatterSciNotation()(value, place))
+
+
+def _axis_text(value: float) -> str:
+    return number(float(value), 4)
+
+
+def _rising(count: int) -> tuple[str, ...]:
+    shades = np.linspace(0.0, 0.83, count) if count > 1 else [0.3]
+    cmap = sns.color_palette("viridis", as_cmap=True)
+    return tuple(sns.color_palette([cmap(float(shade)) for shade in shades]).as_hex())
+
+
+def _different(count: int) -> tuple[str, ...]:
+    if count <= len(CATEGORIES):
+        return CATEGORIES[:count]
+    return tuple(sns.husl_palette(count, l=0.5, s=0.8).as_hex())

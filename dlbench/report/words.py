@@ -1,0 +1,302 @@
+"""Sentences made from the numbers of a study; every number in them comes from the records."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dlbench.metrics import DIVERGED_AT, REGIMES
+from dlbench.report.formatting import (
+    common,
+    counted,
+    humanized,
+    listed,
+    number,
+    sentence,
+)
+from dlbench.report.spreads import Spread, spread
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dlbench.report.study import Factor, Study
+
+MOST_LINES = 8
+"""So many cases are told one by one; of more, the best and the failed."""
+
+SEVERAL = 3
+"""With so many levels or more, an optimum at an end may lie beyond it."""
+
+
+# ---- a case
+
+
+def outcome(study: Study, record: int) -> str:
+    """Return what came of a case: who reached the target and when, or how it ended instead."""
+    if study.counts_models:
+        return _count(study, record)
+    seeds = study.of(record)
+    if seeds.empty:
+        return "no numbers were recorded"
+    counts = Counter(seeds["regime"])
+    if set(counts) == {"diverged"}:
+        return f"{_all(len(seeds))} diverged{_diverged_by(study, record)}"
+    if study.target is None:
+        return f"{final(study, record)}; {_regimes(counts)}"
+    return _to_target(study, record)
+
+
+def reached(study: Study, record: int) -> Spread:
+    """Return the updates until the seeds reached the target, those that never did included."""
+    return spread(study.of(record)["steps_to_target"])
+
+
+def final_spread(study: Study, record: int, metric: str) -> Spread:
+    """Return a metric's last values over a case's seeds."""
+    return spread(study.of(record)[f"final_{metric}"], higher=study.higher(metric))
+
+
+def final(study: Study, record: int) -> str:
+    """Return the last value of the metric that the study is judged by."""
+    metric = study.primary
+    if metric is None or f"final_{metric}" not in study.seeds:
+        return "no metric was recorded"
+    return f"final {humanized(metric)} {final_spread(study, record, metric).text()}"
+
+
+def regime_counts(seeds: pd.DataFrame) -> dict[str, int]:
+    """Return how many seeds ended in each regime, the best first."""
+    counts = Counter(seeds["regime"])
+    order = [*reversed(REGIMES), *sorted(set(counts) - set(REGIMES))]
+    return {regime: counts[regime] for regime in order if counts[regime]}
+
+
+def _to_target(study: Study, record: int) -> str:
+    assert study.target is not None  # noqa: S101 - asked by `outcome` only
+    metric, value = study.target
+    seeds = study.of(record)
+    goal = f"{humanized(metric)} {number(value)}"
+    steps = seeds["steps_to_target"]
+    there = steps[np.isfinite(steps)]
+    if there.empty:
+        regimes = _regimes(Counter(seeds["regime"]))
+        return f"no seed reached {goal} ({regimes}); {final(study, record)}"
+    who = _all(len(seeds)) if len(there) == len(seeds) else f"{len(there)} of {len(seeds)} seeds"
+    taken = spread(there)
+    median = "a median of " if len(there) > 1 else ""
+    text = f"{who} reached {goal} after {median}{taken.text()} {study.update}s"
+    if len(there) == len(seeds):
+        return text
+    rest = seeds.loc[~np.isfinite(steps), "regime"]
+    return f"{text}; of the others, {_regimes(Counter(rest))}"
+
+
+def _all(count: int) -> str:
+    return "the one seed" if count == 1 else f"all {count} seeds"
+
+
+def _regimes(counts: Counter[str]) -> str:
+    order = [*reversed(REGIMES), *sorted(set(counts) - set(REGIMES))]
+    total = sum(counts.values())
+    if len(counts) == 1:
+        return next(iter(counts)) if total == 1 else f"all {total} {next(iter(counts))}"
+    return listed([f"{counts[regime]} {regime}" for regime in order if counts[regime]])
+
+
+def _diverged_by(study: Study, record: int) -> str:
+    """Return by which update the last seed had diverged for good, as far as the points tell."""
+    curves = study.curves
+    losses = curves[(curves["record"] == record) & (curves["metric"] == study.loss_name)]
+    if losses.empty:
+        return ""
+    table = losses.pivot_table(index="seed", columns="step", values="value", dropna=False)
+    values = table.to_numpy()
+    start = values[:, :1]
+    with np.errstate(invalid="ignore"):
+        bad = ~np.isfinite(values) | (values > start + (DIVERGED_AT - 1) * np.abs(start))
+    for_good = np.logical_and.accumulate(bad[:, ::-1], axis=1)[:, ::-1]
+    if not for_good[:, -1].all():
+        return ""
+    return f" by {study.update} {number(float(table.columns[int(for_good.argmax(axis=1).max())]))}"
+
+
+# ---- a study
+
+
+def question(study: Study) -> str:
+    """Return what was trained and what was varied, from the records of a study."""
+    if study.counts_models:
+        return sentence(f"the parameters of {counted(len(study.cases), 'model')}, counted exactly")
+    cases = study.cases
+    varied = [
+        f"{counted(len(factor.levels), factor.title)} ({_span(factor)})" for factor in study.factors
+    ]
+    same = [common([name for name in cases["workload"] if name] or ["a loop of the user's own"])]
+    if study.factor("optimizer") is None and cases["optimizer"].any():
+        same.append(common(cases["optimizer"]))
+    for name in ("learning_rate", "batch_size", "steps"):
+        values = cases[name].dropna().unique()
+        if len(values) == 1 and study.factor(name) is None:
+            value = number(values[0])
+            same.append(f"{value} {study.update}s" if name == "steps" else f"{humanized(name)} {value}")
+    counts = cases["seeds"].unique()
+    same.append(
+        f"{counted(int(counts[0]), 'seed')} each" if len(counts) == 1
+        else f"{min(counts)} to {max(counts)} seeds each"
+    )
+    if study.target:
+        metric, value = study.target
+        sign = "≥" if study.higher(metric) else "≤"
+        same.append(f"target {humanized(metric)} {sign} {number(value)}")
+    told = ", ".join(same)
+    return sentence(f"{listed(varied)}: {told}" if varied else told)
+
+
+def findings(study: Study) -> list[str]:
+    """Return what came out, a sentence a case; of many cases the best and the failed."""
+    records = list(study.cases["record"])
+    if len(study.factors) > 1 and not study.counts_models:
+        return _by_first_factor(study)
+    if len(records) <= MOST_LINES:
+        return [_line(study, record) for record in records]
+    if study.counts_models:
+        ordered = study.totals.sort_values("unique")["record"].tolist()
+        return [_line(study, record) for record in dict.fromkeys([*ordered[:1], *ordered[-1:]])]
+    best = best_case(study, records)
+    lines = [f"Best of {len(records)}: {_line(study, best)}"] if best is not None else []
+    return lines + _failed_lines(study, records)
+
+
+def headline(study: Study) -> str:
+    """Return the study in one measured sentence."""
+    records = list(study.cases["record"])
+    if study.counts_models:
+        return _count_headline(study)
+    if len(records) == 1:
+        return sentence(outcome(study, records[0]))
+    best = best_case(study, records)
+    failed = [one for one in records if _all_failed(study, one)]
+    if best is None or len(failed) == len(records):
+        return sentence(f"in all {len(records)} cases every seed failed to train")
+    text = f"best of {len(records)}, {_at(study, best)}, {outcome(study, best)}"
+    if failed:
+        names = listed([_at(study, one) for one in failed[:4]])
+        more = f" and in {len(failed) - 4} more cases" if len(failed) > 4 else ""  # noqa: PLR2004
+        text += f"; {names}{more} no seed trained"
+    return sentence(text)
+
+
+def best_case(study: Study, records: list[int]) -> int | None:
+    """Return the case that reached the target soonest, else the one with the best last value."""
+    metric = study.primary
+    known = [one for one in records if not study.of(one).empty]
+    if not known or metric is None or f"final_{metric}" not in study.seeds:
+        return None
+    if study.target:
+        steps = {one: reached(study, one).median for one in known}
+        soonest = min(known, key=lambda one: steps[one])
+        if math.isfinite(steps[soonest]):
+            return soonest
+    sign = -1 if study.higher(metric) else 1
+    return min(known, key=lambda one: sign * final_spread(study, one, metric).median)
+
+
+def _by_first_factor(study: Study) -> list[str]:
+    first, *others = study.factors
+    lines = []
+    for level in first.levels:
+        records = study.cases.loc[study.cases[first.column] == level, "record"].tolist()
+        best = best_case(study, records)
+        if best is None:
+            continue
+        row = study.cases.set_index("record").loc[best]
+        told = listed([f"{factor.title} {row[factor.column]}" for factor in others])
+        edge = " (the end of its grid)" if any(
+            _at_end(study, factor, str(row[factor.column]), records) for factor in others
+        ) else ""
+        lines.append(
+            sentence(
+                f"{_level(first, level)}, best of {len(records)} was {told}{edge}: "
+                f"{outcome(study, best)}"
+            )
+            if len(records) > 1
+            else sentence(f"{_level(first, level)}, {told}: {outcome(study, best)}")
+        )
+    if len(lines) > MOST_LINES:
+        best = best_case(study, study.cases["record"].tolist())
+        lines = [_line(study, best)] if best is not None else []
+    return lines + _failed_lines(study, study.cases["record"].tolist())
+
+
+def _at_end(study: Study, factor: Factor, level: str, records: list[int]) -> bool:
+    if factor.numbers is None:
+        return False
+    cases = study.cases[study.cases["record"].isin(records)]
+    tried = [one for one in factor.levels if one in set(cases[factor.column])]
+    return len(tried) >= SEVERAL and level in {tried[0], tried[-1]}
+
+
+def _failed_lines(study: Study, records: list[int]) -> list[str]:
+    failed = [one for one in records if _all_failed(study, one)]
+    if not failed:
+        return []
+    shown = [_at(study, one) for one in failed[:MOST_LINES]]
+    more = [f"{len(failed) - MOST_LINES} more"] if len(failed) > MOST_LINES else []
+    return [sentence(f"no seed trained in {len(failed)} of {len(records)} cases: "
+                     f"{listed(shown + more)}")]
+
+
+def _all_failed(study: Study, record: int) -> bool:
+    regimes = study.of(record)["regime"]
+    return bool(len(regimes)) and bool(regimes.isin(["diverged", "stalled"]).all())
+
+
+def _line(study: Study, record: int) -> str:
+    place = _at(study, record)
+    return sentence(f"{place}, {outcome(study, record)}" if place else outcome(study, record))
+
+
+def _at(study: Study, record: int) -> str:
+    """Return where in the study a case stands: `at learning rate 0.1`, `with relu`."""
+    if not study.factors:
+        return "" if len(study.cases) == 1 else f"in {study.label(record)}"
+    row = study.cases.set_index("record").loc[record]
+    return listed([_level(factor, str(row[factor.column])) for factor in study.factors])
+
+
+def _level(factor: Factor, level: str) -> str:
+    return f"with {level}" if factor.numbers is None else f"at {factor.title} {level}"
+
+
+def _span(factor: Factor) -> str:
+    if factor.numbers is None or len(factor.levels) <= SEVERAL:
+        return listed(factor.levels) if len(factor.levels) <= MOST_LINES else (
+            f"{', '.join(factor.levels[:MOST_LINES])}, …"
+        )
+    return f"{factor.levels[0]} to {factor.levels[-1]}"
+
+
+def _count(study: Study, record: int) -> str:
+    found = study.totals[study.totals["record"] == record]
+    if found.empty:
+        return "no table was recorded"
+    total = found.iloc[0]
+    frozen = int(total["non_trainable"])
+    rest = f", {number(frozen)} of them not trained" if frozen else ""
+    return (
+        f"{total['model']} has {number(int(total['unique']))} parameters in "
+        f"{counted(int(total['layers']), 'layer')}{rest}"
+    )
+
+
+def _count_headline(study: Study) -> str:
+    if study.totals.empty:
+        return "No table of parameters was recorded."
+    low, high = int(study.totals["unique"].min()), int(study.totals["unique"].max())
+    span = number(low) if low == high else f"from {number(low)} to {number(high)}"
+    return sentence(f"{counted(len(study.totals), 'model')} counted, {span} parameters")
+
+
