@@ -5,14 +5,18 @@ a `with` block, and `tests/test_backend.py` fails when Keras moves a name. It im
 the plugin asks it for the backend in every pytest run of an environment.
 """
 
+# ruff: noqa: SLF001 - Keras' private names are what this module is for
+
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import os
 import sys
 import threading
 import warnings
+from collections import Counter
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -24,21 +28,24 @@ if TYPE_CHECKING:
 OTHER_BACKENDS = ("tensorflow", "jax")
 """Backends whose presence leaves the choice to the user (openvino cannot train)."""
 
-_FRESH_STATE = ("object_name_uids", "global_seed_generator")
-"""Keras' global attributes that would make a run depend on what ran before it."""
+_SEED_GENERATOR = "global_seed_generator"
+"""Keras' global attribute from which random operations without a seed of their own draw."""
+
+_FRESH_STATE = ("object_name_uids", _SEED_GENERATOR, "uninitialized_variables")
+"""Keras' global attributes that would make a run depend on what ran, or failed, before it."""
 
 
 def choose_keras_backend(wanted: str | None = None) -> None:
     """Set `KERAS_BACKEND` where the answer is plain, and touch nothing otherwise.
 
     Keras reads the variable at its first import and falls back to TensorFlow. The answer is plain
-    when the ini key `dlbench_keras_backend` gives it, or when PyTorch is the only backend installed.
+    when the ini key `dlbench_keras_backend` gives it, or when PyTorch alone is installed.
 
     Args:
         wanted: the backend that the configuration names, if any.
     """
-    if "KERAS_BACKEND" in os.environ or "keras" in sys.modules:
-        return
+    if os.environ.get("KERAS_BACKEND") or "keras" in sys.modules:
+        return  # an empty variable is none to Keras
     if wanted:
         os.environ["KERAS_BACKEND"] = wanted
     elif find_spec("torch") and not any(find_spec(name) for name in OTHER_BACKENDS):
@@ -58,7 +65,7 @@ def require_torch() -> None:
     )
     try:
         import keras
-    except ImportError as error:
+    except (ImportError, ValueError) as error:  # ValueError: a backend that Keras does not know
         raise BackendError(f"keras could not be imported: {error}. {remedy}") from error
     if keras.backend.backend() != "torch":
         raise BackendError(
@@ -71,8 +78,9 @@ def require_torch() -> None:
 def isolated_keras() -> Iterator[None]:
     """Inside the block Keras counts names from the start; nothing made in it is left behind.
 
-    Layers are then called `dense`, `dense_1`, … whatever was built before, so that a variable's path
-    means the same in every run. Settings (dtype policy, device, custom objects) are carried in.
+    Layers are then called `dense`, `dense_1`, … whatever was built before, so that a variable's
+    path means the same in every run. Settings (dtype policy, device, custom objects) are carried
+    in.
     """
     from keras.src.backend.common import global_state
 
@@ -129,16 +137,48 @@ def seeded_generators(seed: int) -> Iterator[None]:
     import numpy as np
     import torch
 
-    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
-    with torch.random.fork_rng():
+    with kept_generators():
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002 - user code draws from it
         torch.manual_seed(seed)
-        try:
+        yield
+
+
+@contextlib.contextmanager
+def kept_generators() -> Iterator[None]:
+    """After the block Python's, NumPy's and PyTorch's generators are as they were before it."""
+    import random
+
+    import numpy as np
+    import torch
+
+    accelerator = torch.accelerator.current_accelerator()
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        # PyTorch warns of several devices unless they are named.
+        with torch.random.fork_rng(
+            range(torch.accelerator.device_count()),
+            device_type=accelerator.type if accelerator else "cuda",
+        ):
             yield
-        finally:
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)  # noqa: NPY002
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+@contextlib.contextmanager
+def kept_seed_generator() -> Iterator[None]:
+    """After the block Keras' global seed generator is as it was before it, or is none again."""
+    from keras.src.backend.common import global_state
+
+    generator = global_state.get_global_attribute(_SEED_GENERATOR)
+    state = None if generator is None else generator.state.value.detach().clone()
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(_SEED_GENERATOR, generator)
+        if generator is not None:
+            generator.state.assign(state)
 
 
 @contextlib.contextmanager
@@ -149,11 +189,16 @@ def _variable_streams(seed: int) -> Iterator[None]:
     from keras.src.initializers.random_initializers import RandomInitializer
 
     original = Variable._initialize_with_initializer
+    seen: Counter[str] = Counter()
 
     def initialize(variable: Any, initializer: Any) -> None:  # noqa: ANN401 - Keras has no types
+        path = variable.path
+        # Layers of a subclassed model may share a name; that must not give them the same weights.
+        stream = f"{path}#{seen[path]}" if path in seen else path
+        seen[path] += 1
         if isinstance(initializer, RandomInitializer) and initializer._init_seed is None:
-            config = initializer.get_config() | {"seed": stream_seed(seed, variable.path)}
-            initializer = type(initializer).from_config(config)
+            initializer = copy.copy(initializer)  # not by its config, which may leave things out
+            initializer.seed = stream_seed(seed, stream)
 
         def on_cpu(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
             # A GPU's generator would give other weights than the CPU's for the same seed.
@@ -169,7 +214,103 @@ def _variable_streams(seed: int) -> Iterator[None]:
         Variable._initialize_with_initializer = original
 
 
+@contextlib.contextmanager
+def nan_in_losses() -> Iterator[None]:
+    """Inside the block the binary cross-entropy of a NaN is NaN; PyTorch's own raises at one.
+
+    A run that diverges is a result, and must not stop the runs beside it.
+    """
+    import torch
+    from keras.src.backend.torch import nn
+
+    original = nn.binary_crossentropy
+
+    def tolerant(target: Any, output: Any, from_logits: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002
+        output = as_tensors(output)
+        unknown = torch.isnan(output)
+        values = original(target, torch.where(unknown, 0.5, output), from_logits)
+        return torch.where(unknown, torch.nan, values)
+
+    nn.binary_crossentropy = tolerant
+    try:
+        yield
+    finally:
+        nn.binary_crossentropy = original
+
+
 def stream_seed(seed: int, path: str) -> int:
     """Return a seed below 2**31 for the variable at `path` of the run `seed` (BLAKE2b)."""
     digest = hashlib.blake2b(f"{seed}:{path}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "little") >> 1
+
+
+def torch_modules(model: Any) -> Iterator[Any]:  # noqa: ANN401 - Keras has no types
+    """Yield every `torch.nn.Module` within a Keras model, its own layers included, each once.
+
+    PyTorch's own `model.modules()` does not look into the lists in which Keras keeps layers.
+    """
+    seen: set[int] = set()
+    for layer in model._flatten_layers():
+        for module in layer.modules():
+            if id(module) not in seen:
+                seen.add(id(module))
+                yield module
+
+
+def total_loss(model: Any, samples: Any, outputs: Any) -> float:  # noqa: ANN401
+    """Return the loss that `fit` minimizes, for these samples as one batch, penalties included.
+
+    Args:
+        model: compiled.
+        samples: with `x`, `y` and `weight`.
+        outputs: what the model puts out for them.
+    """
+    import keras
+
+    # Keras' own loss looks at no inputs: they are copied for one of the user's own alone.
+    own = type(model).compute_loss is not keras.Model.compute_loss
+    x = as_tensors(samples.x) if own else None
+    y, weight = as_tensors(samples.y), as_tensors(samples.weight)
+    return float(loss_of(model, x, y, outputs, weight, training=False))
+
+
+def loss_of(
+    model: Any,  # noqa: ANN401
+    x: Any,  # noqa: ANN401
+    y: Any,  # noqa: ANN401
+    outputs: Any,  # noqa: ANN401
+    weight: Any,  # noqa: ANN401
+    *,
+    training: bool,
+) -> Any:  # noqa: ANN401
+    """Return a compiled model's loss for a batch as a tensor, penalties of its last call included.
+
+    By Keras' own detour: an overridden `compute_loss` need not take `training`.
+    """
+    return model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=weight, training=training)
+
+
+def as_tensors(arrays: Any) -> Any:  # noqa: ANN401
+    """Return arrays, a dict of them or None as tensors on Keras' device, as `fit` hands them on."""
+    import keras
+
+    return keras.tree.map_structure(keras.ops.convert_to_tensor, arrays, none_is_leaf=False)
+
+
+def joined(parts: list[Any]) -> Any:  # noqa: ANN401
+    """Return tensors put together along the samples, with the masks that Keras hung on them."""
+    import torch
+    from keras.src.backend import get_keras_mask, set_keras_mask
+
+    if len(parts) == 1:
+        return parts[0]
+    whole = torch.cat(parts)
+    masks = [get_keras_mask(part) for part in parts]
+    if all(mask is not None for mask in masks):
+        set_keras_mask(whole, torch.cat(masks))
+    return whole
+
+
+def moving_averages(optimizer: Any) -> list[Any]:  # noqa: ANN401
+    """Return an optimizer's moving averages, one for each trainable variable of its model."""
+    return list(optimizer._model_variables_moving_average)

@@ -81,13 +81,14 @@ class Data:
             raise ExperimentError(
                 f"data must be ((x, y), (x_val, y_val)), got {type(data).__name__}: {HAND_OVER}"
             )
-        if all(isinstance(part, (tuple, list)) for part in data):
+        if isinstance(data[0], tuple) or all(_is_set(part) for part in data):
             if len(data) != 2:  # noqa: PLR2004
                 raise ExperimentError(
                     f"data must be ((x, y), (x_val, y_val)), got {len(data)} parts: "
                     "a test set is not used, join it to one of the two or leave it out"
                 )
-            train, validation = _samples("train", data[0]), _samples("validation", data[1])
+            train = _samples("train", data[0])
+            validation = None if data[1] is None else _samples("validation", data[1])
             _same_form(train, validation)
         else:
             train, validation = _samples("train", data), None
@@ -111,10 +112,18 @@ class Data:
         }
 
 
+def _is_set(part: object) -> bool:
+    """Tell `(x, y)` from `x`: a list of numbers, or of lists of them, is an array."""
+    return isinstance(part, tuple) or (
+        isinstance(part, list) and any(hasattr(v, "shape") or isinstance(v, dict) for v in part)
+    )
+
+
 def _samples(role: str, part: Any) -> Samples:  # noqa: ANN401 - whatever the user handed over
-    if len(part) not in {2, 3}:
+    if not isinstance(part, (tuple, list)) or len(part) not in {2, 3}:
+        got = f"{len(part)} parts" if isinstance(part, (tuple, list)) else type(part).__name__
         raise ExperimentError(
-            f"{role} data must be (x, y) or (x, y, sample_weight), got {len(part)} parts"
+            f"{role} data must be (x, y) or (x, y, sample_weight), got {got}: {HAND_OVER}"
         )
     x: Inputs
     if isinstance(part[0], dict):
@@ -129,37 +138,52 @@ def _samples(role: str, part: Any) -> Samples:  # noqa: ANN401 - whatever the us
         if len(array) != len(samples):
             raise ExperimentError(
                 f"{role} {name} has {len(array)} samples and y has {len(samples)}; "
-                "both need one row a sample"
+                "both need one row a sample, and several inputs are a dict of arrays"
             )
     if not len(samples):
         raise ExperimentError(f"{role} data is empty; it needs at least one sample")
+    if weight is not None and (weight.min() < 0 or not weight.any()):
+        raise ExperimentError(
+            f"{role} sample_weight must be at least 0, and above 0 for some sample; "
+            f"got {weight.min()} to {weight.max()}"
+        )
     return samples
 
 
 def _array(name: str, value: Any) -> Array:  # noqa: ANN401 - whatever the user handed over
-    if hasattr(value, "detach"):  # a torch tensor, wherever it lies
-        value = value.detach().cpu().numpy()
     try:
-        array = np.array(value)  # a copy: the caller may go on writing into theirs
-    except ValueError as error:
+        if hasattr(value, "detach"):  # a torch tensor, wherever it lies
+            value = value.detach().cpu().numpy()
+        # A copy, since the caller may go on writing into theirs, and rows one after the other,
+        # since PyTorch rounds otherwise when columns are.
+        array = np.array(value, order="C")
+    except (ValueError, TypeError, RuntimeError) as error:
         raise ExperimentError(f"{name} is not one array ({error}): {HAND_OVER}") from error
     if array.dtype.kind not in "biuf" or array.ndim == 0:
-        kind = type(value).__name__ if array.dtype == object else f"an array of {array.dtype}"
+        plain = array.dtype != object and array.ndim > 0
+        kind = f"an array of {array.dtype}" if plain else type(value).__name__
         raise ExperimentError(f"{name} must be numbers, one row a sample, got {kind}: {HAND_OVER}")
     if array.dtype.kind == "f":
-        bad = array.size - int(np.isfinite(array).sum())
+        with np.errstate(over="ignore"):
+            single = array.astype(np.float32)
+        bad = array.size - int(np.isfinite(single).sum())
         if bad:
             raise ExperimentError(
-                f"{name} holds {bad} values that are NaN or infinite of {array.size}; "
-                "training would diverge from them: impute or drop those samples"
+                f"{name} holds {bad} values of {array.size} that are NaN, infinite or beyond "
+                "float32; training would diverge from them: impute or drop those samples"
             )
-        if array.dtype != np.float64:
-            array = array.astype(np.float32)
+        if array.dtype.itemsize != np.dtype(np.float64).itemsize:
+            array = single
+    if array.dtype == np.uint64:  # PyTorch computes nothing with it
+        array = array.astype(np.int64)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     array.setflags(write=False)
     return array
 
 
-def _same_form(train: Samples, validation: Samples) -> None:
+def _same_form(train: Samples, validation: Samples | None) -> None:
+    if validation is None:
+        return
     ours, theirs = train.arrays(), validation.arrays()
     for name in ours.keys() & theirs.keys():
         if ours[name].shape[1:] != theirs[name].shape[1:]:

@@ -37,3 +37,7 @@ class UnbuiltModelError(DlbenchError, ValueError):
 
 class ParameterMismatchError(DlbenchError, RuntimeError):
     """A layer whose closed form and whose variables disagree: one of the two counts is wrong."""
+
+
+class DownloadError(DlbenchError, OSError):
+    """Data that are not on this machine and could not be fetched."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,16 +15,10 @@ import numpy as np
 from dlbench.backend import isolated_keras, require_torch, seeded
 from dlbench.data import Data, Samples
 from dlbench.errors import ExperimentError
-from dlbench.keras_objects import (
-    Template,
-    accuracy_for,
-    function_name,
-    loss_template,
-    metric_templates,
-    optimizer_template,
-)
+from dlbench.keras_objects import Template, loss_template, metric_templates, optimizer_template
 from dlbench.metrics import higher_is_better
 from dlbench.plain import Plain, digest
+from dlbench.trial import forward, try_workload
 
 if TYPE_CHECKING:
     import keras
@@ -109,7 +105,7 @@ class Workload:
             )
         if not model.built:
             # Layers that are built at their first call must be built inside the run's seed.
-            model(self.data.train.take(slice(0, 1)).x, training=False)
+            forward(self, model, self.data.train.take(slice(0, 1)))
         return model
 
 
@@ -161,11 +157,11 @@ class Experiment:
         if not isinstance(workload, Workload):
             raise ExperimentError(f"expected a Workload, got {type(workload).__name__}")
         samples = len(workload.data.train)
-        size = samples if batch_size == "full" else _whole("batch_size", batch_size, at_least=1)
+        size = samples if batch_size == "full" else _whole('batch_size, if not "full",', batch_size)
         updates = math.ceil(samples / size)
         total = _steps(epochs, steps, updates)
         with isolated_keras():
-            model, metrics = _try_model(workload)
+            model, metrics = try_workload(workload)
             template = optimizer_template(optimizer, learning_rate)
         object.__setattr__(self, "workload", workload)
         object.__setattr__(self, "optimizer", template)
@@ -252,7 +248,7 @@ def check_seeds(seeds: object) -> tuple[int, ...]:
         ExperimentError: none, a repeated one, or one outside 0 to 2**32 - 1.
     """
     if isinstance(seeds, numbers.Integral):
-        return tuple(range(_whole("seeds", seeds, at_least=1)))
+        return tuple(range(_whole("seeds", seeds)))
     if isinstance(seeds, str) or not isinstance(seeds, Iterable):
         raise ExperimentError(f"seeds must be a number or a sequence of them, got {seeds!r}")
     chosen = tuple(_whole("a seed", seed, at_least=0) for seed in seeds)
@@ -263,7 +259,7 @@ def check_seeds(seeds: object) -> tuple[int, ...]:
     return chosen
 
 
-def _whole(name: str, value: object, *, at_least: int) -> int:
+def _whole(name: str, value: object, *, at_least: int = 1) -> int:
     if isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= at_least:
         return int(value)
     raise ExperimentError(f"{name} must be a whole number of at least {at_least}, got {value!r}")
@@ -273,15 +269,24 @@ def _steps(epochs: object, steps: object, updates_per_epoch: int) -> int:
     if epochs is not None and steps is not None:
         raise ExperimentError(f"give epochs or steps, not both: got {epochs} and {steps}")
     if steps is not None:
-        return _whole("steps", steps, at_least=1)
+        return _whole("steps", steps)
     if epochs is None:
         epochs = DEFAULT_EPOCHS
-    if isinstance(epochs, bool) or not isinstance(epochs, numbers.Real) or not 0 < epochs < math.inf:
+    if (
+        isinstance(epochs, bool)
+        or not isinstance(epochs, numbers.Real)
+        or not 0 < epochs < math.inf
+    ):
         raise ExperimentError(f"epochs must be a number above 0, got {epochs!r}")
     return max(1, round(float(epochs) * updates_per_epoch))
 
 
 def check_builder(model: object) -> Callable[[], Any]:
+    """Return `model` if it can build one model after another.
+
+    Raises:
+        ExperimentError: it is a model already, no function, or one that takes arguments.
+    """
     import keras
     import torch
 
@@ -295,6 +300,15 @@ def check_builder(model: object) -> Callable[[], Any]:
         raise ExperimentError(
             f"model must be a function that builds a Keras model, got {type(model).__name__}"
         )
+    try:
+        inspect.signature(model).bind()
+    except TypeError as error:
+        raise ExperimentError(
+            f"model must be a function without arguments, got one with {error}; "
+            "functools.partial gives a function its arguments"
+        ) from error
+    except ValueError:
+        pass  # written in C: nobody knows its arguments
     return model
 
 
@@ -313,112 +327,14 @@ def _target(target: object, curves: tuple[str, ...]) -> tuple[str, float] | None
         )
     metric, value = target
     if metric not in curves:
-        raise ExperimentError(f"target names the metric {metric!r}; the workload has {curves}")
+        near = get_close_matches(str(metric), curves, n=1)
+        hint = f". Did you mean {near[0]!r}?" if near else ""
+        raise ExperimentError(
+            f"target names the metric {metric!r}; the workload has {', '.join(curves)}{hint}"
+        )
     if higher_is_better(metric) is None:
         raise ExperimentError(
             f"it is not known whether {metric!r} is better higher or lower; name it with "
             "'loss' or 'error' for lower, with 'acc' for higher"
         )
     return str(metric), float(value)
-
-
-def _try_model(workload: Workload) -> tuple[dict[str, Plain], tuple[Template, ...]]:
-    """Build two models and put a few samples through one: whatever is wrong shows here."""
-    train = workload.data.train
-    with seeded(0):
-        model = workload.build()
-    with seeded(1):
-        other = workload.build()
-    _refuse_shared_weights(workload, model, other)
-    few = train.take(slice(0, 2))
-    try:
-        output = model(few.x, training=False)
-    except Exception as error:
-        shapes = {name: array.shape[1:] for name, array in few.arrays().items()}
-        raise ExperimentError(
-            f"the model of {workload.name!r} cannot take samples of shape {shapes}: {error}"
-        ) from error
-    if isinstance(output, (dict, list, tuple)):
-        raise ExperimentError(
-            f"the model of {workload.name!r} has several outputs; one is supported: "
-            "join them into one array, or train it by convergence.record"
-        )
-    shape = tuple(output.shape)
-    _check_labels(workload, shape)
-    metrics = tuple(
-        accuracy_for(few.y.shape, shape, metric.name) if metric.maker is accuracy_for else metric
-        for metric in workload.metrics
-    )
-    _try_loss_and_metrics(workload, metrics, few, output)
-    signature = [
-        [variable.path, list(variable.shape), variable.dtype, variable.trainable]
-        for variable in model.variables
-    ]
-    layers = [[type(layer).__name__, _activation(layer)] for layer in _layers(model)]
-    described: dict[str, Plain] = {
-        "class": type(model).__name__,
-        "builder": function_name(workload.model),
-        "parameters": sum(math.prod(variable.shape) for variable in model.weights),
-        "architecture": digest([signature, layers]),
-    }
-    return described, metrics
-
-
-def _layers(model: Any) -> list[Any]:  # noqa: ANN401 - Keras has no types
-    return list(getattr(model, "layers", []))
-
-
-def _activation(layer: Any) -> str | None:  # noqa: ANN401
-    activation = getattr(layer, "activation", None)
-    return None if activation is None else function_name(activation)
-
-
-def _refuse_shared_weights(workload: Workload, model: Any, other: Any) -> None:  # noqa: ANN401
-    if model is other or {id(p) for p in model.parameters()} & {id(p) for p in other.parameters()}:
-        raise ExperimentError(
-            f"the builder of {workload.name!r} returns models that share weights: a later run "
-            "would start where an earlier one ended. Make every layer and torch module inside it"
-        )
-
-
-def _check_labels(workload: Workload, output: tuple[int, ...]) -> None:
-    """Labels of a sparse cross-entropy are class numbers, and each class has an output."""
-    described = str(workload.loss.to_builtins())
-    if "sparse" not in described.lower():
-        return
-    classes = output[-1]
-    ignored = (workload.loss.config or {}).get("ignore_class")
-    validation = workload.data.validation
-    for role, samples in (("train", workload.data.train), ("validation", validation)):
-        if samples is None:
-            continue
-        labels = samples.y[samples.y != ignored] if ignored is not None else samples.y
-        low, high = labels.min(initial=0), labels.max(initial=0)
-        if low < 0 or high >= classes or (labels != np.round(labels)).any():
-            raise ExperimentError(
-                f"{role} labels must be whole numbers from 0 to {classes - 1}, since the model has "
-                f"{classes} outputs; got {low} to {high}. Renumber the labels, or mend the model"
-            )
-
-
-def _try_loss_and_metrics(
-    workload: Workload,
-    metrics: tuple[Template, ...],
-    few: Samples,
-    output: Any,  # noqa: ANN401
-) -> None:
-    loss = workload.loss.build()
-    shapes = f"labels of shape {few.y.shape[1:]} and outputs of shape {tuple(output.shape)[1:]}"
-    try:
-        loss(few.y, output)
-    except Exception as error:
-        raise ExperimentError(
-            f"the loss {workload.loss.name!r} cannot take {shapes}: {error}"
-        ) from error
-    for template in metrics:
-        try:
-            template.build().update_state(few.y, output)
-        except Exception as error:
-            raise ExperimentError(
-                f"the metric {template.name!r} cannot take {shapes}: {error}"
-            ) from error

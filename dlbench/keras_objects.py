@@ -1,11 +1,13 @@
-"""Optimizers, losses and metrics as templates: rebuilt fresh for each run, the caller's untouched."""
+"""Optimizers, losses and metrics as templates: rebuilt for each run, the caller's untouched."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,9 +15,23 @@ from dlbench.errors import ExperimentError
 from dlbench.plain import to_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from dlbench.plain import Plain
+
+
+_CROSS_ENTROPIES: Mapping[str, Literal["sparse", "categorical", "binary"]] = {
+    "SparseCategoricalCrossentropy": "sparse",
+    "sparse_categorical_crossentropy": "sparse",
+    "CategoricalCrossentropy": "categorical",
+    "categorical_crossentropy": "categorical",
+    "CategoricalFocalCrossentropy": "categorical",
+    "categorical_focal_crossentropy": "categorical",
+    "BinaryCrossentropy": "binary",
+    "binary_crossentropy": "binary",
+    "BinaryFocalCrossentropy": "binary",
+    "binary_focal_crossentropy": "binary",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +52,9 @@ class Template:
             return self.maker
         made = self.maker.from_config(copy.deepcopy(dict(self.config)))  # type: ignore[attr-defined]
         if self.no_decay is not None:
-            made.exclude_from_weight_decay(var_names=[self.no_decay])
+            getattr(made, "inner_optimizer", made).exclude_from_weight_decay(
+                var_names=[self.no_decay]
+            )
         return made
 
     def to_builtins(self) -> dict[str, Plain]:
@@ -45,7 +63,7 @@ class Template:
             return {"function": function_name(self.maker)}
         described: dict[str, Plain] = {"class": self.maker.__name__.lstrip("_")}
         described |= {
-            key: function_name(value) if callable(value) else to_plain(value)
+            key: _described(value)
             for key, value in self.config.items()
             # Keras numbers its own names by what was made before: they say nothing.
             if value is not None and key != "name"
@@ -53,12 +71,23 @@ class Template:
         return described | ({"no_decay": self.no_decay} if self.no_decay else {})
 
 
+def _described(value: object) -> Plain:
+    import keras
+
+    if isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
+        return {"class": type(value).__name__, "config": to_plain(value.get_config())}
+    if isinstance(value, dict):
+        return {str(key): _described(item) for key, item in value.items()}
+    return function_name(value) if callable(value) else to_plain(value)
+
+
 def optimizer_template(optimizer: object, learning_rate: object = None) -> Template:
     """Return the template of an optimizer.
 
     Args:
         optimizer: a name ("adam"), a config as Keras serializes it, or an optimizer not yet used.
-        learning_rate: a number of at least 0, or a `LearningRateSchedule` in place of the optimizer's own.
+        learning_rate: a number of at least 0 or a `LearningRateSchedule`, in place of the
+            optimizer's own.
 
     Raises:
         ExperimentError: an unknown name, a used optimizer, or a rate that is no finite number.
@@ -76,36 +105,73 @@ def optimizer_template(optimizer: object, learning_rate: object = None) -> Templ
             f"the optimizer {made.name!r} has already made {int(made.iterations)} updates; "
             "every run starts from a fresh one: hand over one that was not used"
         )
-    config = dict(made.get_config())
-    rate = config.get("learning_rate") if learning_rate is None else learning_rate
-    config["learning_rate"] = _learning_rate(rate, getattr(made, "_learning_rate", None))
+    if isinstance(made, keras.optimizers.LossScaleOptimizer):  # the rate is that of the inner one
+        inner = optimizer_template(made.inner_optimizer, learning_rate)
+        config = made.get_config()
+        config["inner_optimizer"] |= {"config": dict(inner.config or {})}
+        return _rebuildable(
+            "optimizer", made, Template(type(made), config, _unnumbered(made), inner.no_decay)
+        )
+    rate = _learning_rate(getattr(made, "_learning_rate", None), learning_rate)
+    config = made.get_config() | {"learning_rate": rate}
     if getattr(made, "_exclude_from_weight_decay", None):
         raise ExperimentError(
             "exclude_from_weight_decay(var_list=…) names variables of one model, and every run "
             "has its own: use exclude_from_weight_decay(var_names=…)"
         )
+    # Keras joins a set of names, whose order is another one in every process.
     pattern = getattr(made, "_exclude_from_weight_decay_pattern", None)
-    return Template(type(made), config, made.name, pattern.pattern if pattern else None)
+    no_decay = "|".join(sorted(pattern.pattern.split("|"))) if pattern else None
+    return _rebuildable(
+        "optimizer", made, Template(type(made), config, _unnumbered(made), no_decay)
+    )
 
 
-def _learning_rate(rate: Any, held: object) -> Any:  # noqa: ANN401 - number, schedule or its config
+def _rebuildable(kind: str, made: object, template: Template) -> Template:
+    """Return the template if what it builds has every plain attribute of the caller's object.
+
+    A class of the user's own whose `get_config` leaves an argument out would be trained with that
+    argument's default, and nothing would say so.
+    """
+    try:
+        twin = template.build()
+    except Exception as error:
+        raise ExperimentError(
+            f"the {kind} {template.name!r} cannot be rebuilt from its config, as each run needs: "
+            f"{error}. Its class needs a get_config that returns every argument of __init__"
+        ) from error
+    rebuilt = vars(twin)
+    for key, value in vars(made).items():
+        if key in {"name", "_name", "built"} or not isinstance(value, (bool, int, float, str)):
+            continue
+        if rebuilt.get(key) != value:
+            raise ExperimentError(
+                f"the {kind} {template.name!r} has {key}={value!r}, and {rebuilt.get(key)!r} when "
+                "rebuilt from its config, as for each run: its class needs a get_config that "
+                "returns every argument of __init__"
+            )
+    return template
+
+
+def _learning_rate(held: Any, given: Any) -> Any:  # noqa: ANN401 - number, variable or schedule
     import keras
 
-    schedule = keras.optimizers.schedules.LearningRateSchedule
-    if isinstance(rate, schedule):
-        return keras.optimizers.schedules.serialize(rate)
+    rate = held if given is None else given
+    schedules = keras.optimizers.schedules
     if isinstance(rate, dict):
+        rate = _get("learning rate schedule", rate, schedules.deserialize, schedules)
+    if isinstance(rate, schedules.LearningRateSchedule):
         return rate
-    if callable(rate) or callable(held) and not isinstance(held, (schedule, keras.Variable)):
+    if callable(rate) and not isinstance(rate, keras.Variable):
         raise ExperimentError(
             "a learning rate given as a function cannot be written down in a record; "
             "use a number or a keras.optimizers.schedules.LearningRateSchedule"
         )
     try:
-        number = float(rate)
+        number = float("nan") if isinstance(rate, (bool, str)) else float(rate)
     except (TypeError, ValueError):
         number = float("nan")
-    if not 0 <= number < float("inf"):
+    if not 0 <= number <= float(np.finfo(np.float32).max):
         raise ExperimentError(f"learning_rate must be a finite number of at least 0, got {rate!r}")
     # Keras keeps rates in float32 and hands back 0.009999999776 for 0.01: take what was meant.
     meant = float(str(np.float32(number)))
@@ -122,12 +188,30 @@ def loss_template(loss: object) -> Template:
 
     if isinstance(loss, Template):
         return loss
-    made = loss
-    if not isinstance(loss, keras.losses.Loss) and not callable(loss):
-        made = _get("loss", loss, keras.losses.get, keras.losses)
+    made = _get("loss", loss, keras.losses.get, keras.losses)
     if isinstance(made, keras.losses.Loss):
-        return Template(type(made), made.get_config(), made.name)
-    return Template(made, None, made.__name__)  # type: ignore[arg-type,attr-defined]
+        return _rebuildable(
+            "loss", made, Template(type(made), made.get_config(), _unnumbered(made))
+        )
+    return Template(made, None, _short_name(made))
+
+
+def cross_entropy(loss: Template) -> Literal["sparse", "categorical", "binary"] | None:
+    """Return which of Keras' cross-entropies a loss is, or None for another loss.
+
+    The kind says what its labels are: class numbers; a share for each class; a share for each output.
+    """
+    import keras
+
+    for name, kind in _CROSS_ENTROPIES.items():
+        known = getattr(keras.losses, name)
+        if loss.maker is known or (
+            isinstance(known, type)
+            and isinstance(loss.maker, type)
+            and issubclass(loss.maker, known)
+        ):
+            return kind
+    return None
 
 
 def metric_templates(metrics: Iterable[object]) -> tuple[Template, ...]:
@@ -139,6 +223,8 @@ def metric_templates(metrics: Iterable[object]) -> tuple[Template, ...]:
     Raises:
         ExperimentError: an unknown name, two metrics of one name, or one called `loss`.
     """
+    if isinstance(metrics, (str, dict)) or not isinstance(metrics, Iterable):
+        raise ExperimentError(f'metrics must be a list, such as ["accuracy"], got {metrics!r}')
     templates = tuple(_metric_template(metric) for metric in metrics)
     names = [template.name for template in templates]
     for name in names:
@@ -157,19 +243,16 @@ def _metric_template(metric: object) -> Template:
         return metric
     if isinstance(metric, str) and metric in {"accuracy", "acc"}:
         return Template(accuracy_for, None, metric)
-    made = metric
-    if not isinstance(metric, keras.metrics.Metric) and not callable(metric):
-        made = _get("metric", metric, keras.metrics.get, keras.metrics)
+    made = _get("metric", metric, keras.metrics.get, keras.metrics)
     if isinstance(made, keras.metrics.Metric):
-        return Template(type(made), made.get_config(), _name(metric, made.name))
-    # Positional: the wrapper stores the function in its config and so can be rebuilt from it.
-    wrapped = keras.metrics.MeanMetricWrapper(made)
-    config = {"fn": made, "name": wrapped.name, "dtype": None}
-    return Template(_MeanOf, config, _name(metric, made.__name__))  # type: ignore[attr-defined]
+        name = metric if isinstance(metric, str) else _unnumbered(made)
+        return _rebuildable("metric", made, Template(type(made), made.get_config(), name))
+    name = metric if isinstance(metric, str) else _short_name(made)
+    return Template(_MeanOf, {"fn": made, "name": name}, name)
 
 
 class _MeanOf:
-    """Builds Keras' mean of a function over samples: its own `from_config` refuses plain functions."""
+    """Builds Keras' mean of a function, whose own `from_config` refuses plain functions."""
 
     @staticmethod
     def from_config(config: Mapping[str, Any]) -> Any:  # noqa: ANN401
@@ -194,34 +277,55 @@ def accuracy_for(labels: tuple[int, ...], outputs: tuple[int, ...], name: str) -
     return Template(kind, kind(name=name).get_config(), name)
 
 
-def _name(identifier: object, name: str) -> str:
-    """Return the name as the user wrote it, as Keras' history does."""
-    return identifier if isinstance(identifier, str) else name
+def _unnumbered(made: Any) -> str:  # noqa: ANN401
+    """Return an object's name, without the number that Keras gives it by what was made before."""
+    name, _, number = made.name.rpartition("_")
+    automatic = number.isdigit() and name.replace("_", "") == type(made).__name__.lower()
+    return str(name if automatic else made.name)
+
+
+def _short_name(function: Any) -> str:  # noqa: ANN401
+    """Return a function's own name, that of the function within a partial, or an object's class."""
+    if isinstance(function, partial):
+        return _short_name(function.func)
+    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def _get(kind: str, identifier: object, get: Callable[[Any], Any], module: object) -> Any:  # noqa: ANN401
+    made, cause = None, None
     try:
         made = get(identifier)
-    except (ValueError, TypeError) as error:
-        made, cause = None, error
-    else:
-        cause = None
-    if made is None or isinstance(made, type):
-        near = get_close_matches(str(identifier), _names(module), n=3)
-        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    except (ValueError, TypeError, KeyError) as error:
+        cause = error
+    if made is None:
+        names = {name.lower(): name for name in vars(module) if not name.startswith("_")}
+        near = get_close_matches(str(identifier).lower(), names, n=3)
+        hint = f" Did you mean {' or '.join(repr(names[name]) for name in near)}?" if near else ""
         raise ExperimentError(
-            f"unknown {kind} {identifier!r}: expected a name that Keras knows, a config or an object."
-            + hint
+            f"unknown {kind} {identifier!r}: expected a name that Keras knows, a config or an "
+            f"object.{hint}"
         ) from cause
     return made
 
 
-def _names(module: object) -> list[str]:
-    return [name for name in vars(module) if name.islower() and not name.startswith("_")]
-
-
 def function_name(function: object) -> str:
-    """Return where a function or class can be found: `module.name`, Keras' own by name alone."""
+    """Return where a function or class can be found: `module.name`, Keras' own by name alone.
+
+    A `functools.partial` is shown as a call, with those of its arguments that are plain.
+    """
+    if isinstance(function, partial):
+        arguments = [_shown(value) for value in function.args]
+        arguments += [f"{key}={_shown(value)}" for key, value in function.keywords.items()]
+        return f"{function_name(function.func)}({', '.join(arguments)})"
     module = getattr(function, "__module__", None) or "?"
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
     return str(name) if module.startswith("keras.") else f"{module}.{name}"
+
+
+def _shown(value: object) -> str:
+    """Return a value as a record shows it: nothing in it may change from process to process."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return repr(value)
+    if isinstance(value, (tuple, list)):
+        return f"({', '.join(map(_shown, value))})"
+    return function_name(value if callable(value) else type(value))

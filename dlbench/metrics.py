@@ -1,7 +1,7 @@
 """What a curve says in one number: loss over the run, steps-to-target, regime, oscillation.
 
 Pure functions of NumPy arrays. A curve is one metric of one run or more, read at the evaluation
-points: shape `(seeds, points)`, with `steps`, shape `(points,)`, the optimizer updates made by then.
+points: shape `(seeds, points)`, with `steps`, shape `(points,)`, the optimizer updates until then.
 A point after a run diverged is NaN.
 """
 
@@ -59,8 +59,9 @@ def best(curves: Array, *, higher: bool) -> Array:
 def steps_to(curves: Array, steps: Array, target: float, *, higher: bool) -> Array:
     """Return the updates after which each run first reaches `target`; `inf` where it never does.
 
-    Between the last point before and the first point at the target, the curve is taken as a straight
-    line, so that the answer does not jump from point to point. A NaN never reaches a target.
+    Between the last point before and the first point at the target, the curve is taken as a
+    straight line, so that the answer does not jump from point to point. Only a finite value
+    reaches a target.
 
     Args:
         curves: shape `(seeds, points)`.
@@ -70,8 +71,7 @@ def steps_to(curves: Array, steps: Array, target: float, *, higher: bool) -> Arr
     """
     sign = 1.0 if higher else -1.0
     signed, goal = sign * curves, sign * target
-    with np.errstate(invalid="ignore"):
-        reached = signed >= goal
+    reached = np.isfinite(signed) & (signed >= goal)
     result = np.full(len(curves), np.inf)
     for run in np.flatnonzero(reached.any(axis=1)):
         point = int(reached[run].argmax())
@@ -89,7 +89,7 @@ def mean_log_loss(losses: Array, floor: float | None = None) -> Array:
 
     It is the log of the geometric mean loss, an area under the log learning curve, and the most
     sensitive single number: every point speaks, and a difference of 0.03 means 3 % more loss.
-    A run with a non-finite point gets `inf`.
+    A run with a non-finite point among them gets `inf`. Where there is but one point, it is taken.
 
     Args:
         losses: shape `(seeds, points)`, training losses above 0, in nats for a cross-entropy.
@@ -98,10 +98,10 @@ def mean_log_loss(losses: Array, floor: float | None = None) -> Array:
     """
     if floor is None:
         floor = loss_floor(losses)
-    with np.errstate(invalid="ignore"):
-        logs = np.log(np.maximum(losses[:, 1:], floor))
-        means: Array = logs.mean(axis=1)
-    return np.where(np.isfinite(means), means, np.inf)
+    trained = losses[:, 1:] if losses.shape[1] > 1 else losses
+    known = np.isfinite(trained)
+    logs = np.log(np.maximum(np.where(known, trained, 1.0), floor))
+    return np.where(known.all(axis=1), logs.mean(axis=1), np.inf)
 
 
 def loss_floor(losses: Array) -> float:
@@ -119,13 +119,16 @@ def oscillation(curves: Array) -> Array:
     Args:
         curves: shape `(seeds, points)`, for which lower is better.
     """
-    moves = np.diff(curves, axis=1)
+    known = np.isfinite(curves).all(axis=1, keepdims=True)
+    moves = np.diff(np.where(known, curves, 0.0), axis=1)
     total = np.abs(moves).sum(axis=1)
     rises = np.clip(moves, 0, None).sum(axis=1)
-    return np.where(total == 0, 0.0, rises / np.where(total == 0, 1.0, total))
+    return np.where(known[:, 0], rises / np.where(total == 0, 1.0, total), np.nan)
 
 
-def regimes(losses: Array, constant: float | None, reached: NDArray[np.bool_] | None) -> list[Regime]:
+def regimes(
+    losses: Array, constant: float | None, reached: NDArray[np.bool_] | None
+) -> list[Regime]:
     """Return what became of each run, in one word.
 
     * diverged: a loss that is not finite, or at the end more than 1.5 times its start;

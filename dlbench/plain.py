@@ -9,20 +9,23 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TypeAlias
 
-Plain: TypeAlias = "None | bool | int | float | str | list[Plain] | dict[str, Plain]"
+Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | None"
 
 
-def to_plain(value: object) -> Plain:
-    """Return `value` in builtins; NumPy scalars and arrays, tuples, sets and mappings are converted.
+def to_plain(value: object) -> Plain:  # noqa: PLR0911 - a case a kind
+    """Return `value` in builtins; arrays, NumPy's scalars, tuples, sets and mappings are converted.
 
     Raises:
         TypeError: something that has no plain form, rather than a text that merely looks like one.
     """
-    if value is None or isinstance(value, (bool, str)):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return str.__str__(value)  # NumPy's strings and enumerations are str, but no builtins
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
@@ -31,7 +34,7 @@ def to_plain(value: object) -> Plain:
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
         return [to_plain(item) for item in value]
-    if isinstance(value, Set):
+    if isinstance(value, AbstractSet):
         return sorted((to_plain(item) for item in value), key=repr)
     if hasattr(value, "tolist"):  # NumPy's and PyTorch's scalars and arrays
         return to_plain(value.tolist())

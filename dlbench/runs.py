@@ -14,10 +14,11 @@ import pandas as pd
 
 from dlbench import metrics
 from dlbench.errors import ExperimentError, RecordError
-from dlbench.plain import Plain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from dlbench.plain import Plain
 
     Array: TypeAlias = NDArray[np.float64]
     Series: TypeAlias = "pd.Series[Any]"
@@ -55,13 +56,23 @@ class Runs:
         """Check that every curve has a row a seed and a column a point.
 
         Raises:
-            ExperimentError: shapes that do not fit, no curves, or points that do not rise.
+            ExperimentError: shapes that do not fit, no curves, a seed twice, points that do not
+                rise, or a target that names no curve.
         """
         shape = (len(self.seeds), len(self.points))
-        if not self.curves or 0 in shape or (np.diff(self.points) <= 0).any():
+        if not self.curves or 0 in shape or not _rising(self.points):
             raise ExperimentError(
                 f"runs need curves, seeds and rising points; got {len(self.curves)} curves, "
                 f"{shape[0]} seeds, points {self.points}"
+            )
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ExperimentError(f"each seed must be there once, got {self.seeds}")
+        for name, digests in (("starts", self.starts), ("orders", self.orders)):
+            if digests and len(digests) != len(self.seeds):
+                raise ExperimentError(f"{len(digests)} {name} for {len(self.seeds)} seeds")
+        if self.target and self.target[0] not in self.curves:
+            raise ExperimentError(
+                f"the target names {self.target[0]!r}; these runs have {list(self.curves)}"
             )
         for name, values in self.curves.items():
             if values.shape != shape:
@@ -168,15 +179,17 @@ class Runs:
     # ---- reading
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a tidy frame: a row a metric, seed and point; columns metric, seed, step, value."""
+        """Return a tidy frame, a row a reading: columns metric, seed, step, value."""
         shape = (len(self.seeds), len(self.points))
         frames = [
-            pd.DataFrame({
-                "metric": name,
-                "seed": np.repeat(self.seeds, shape[1]),
-                "step": np.tile(self.points, shape[0]),
-                "value": values.ravel(),
-            })
+            pd.DataFrame(
+                {
+                    "metric": name,
+                    "seed": np.repeat(self.seeds, shape[1]),
+                    "step": np.tile(self.points, shape[0]),
+                    "value": values.ravel(),
+                }
+            )
             for name, values in self.curves.items()
         ]
         return pd.concat(frames, ignore_index=True)
@@ -210,7 +223,7 @@ class Runs:
         words = [str(self.experiment.get("workload", "?"))]
         if isinstance(optimizer, Mapping):
             words += [str(optimizer.get("class")), f"rate {optimizer.get('learning_rate')}"]
-            words += [f"batch {self.experiment['batch_size']}"]
+            words += [f"batch {self.experiment.get('batch_size')}"]
         return f"{', '.join(words)}, {self.points[-1]:g} updates"
 
     # ---- records
@@ -240,7 +253,7 @@ class Runs:
             points = np.array(record["points"], dtype=float)
             shape = (len(seeds), len(points))
             constant = record["constant_loss"]
-            return cls(
+            runs = cls(
                 experiment=dict(record["experiment"]),
                 seeds=seeds,
                 points=points,
@@ -250,8 +263,10 @@ class Runs:
                 orders=tuple(map(str, record["orders"])),
                 higher_is_better={str(k): bool(v) for k, v in record["higher_is_better"].items()},
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            runs.regimes  # noqa: B018 - what every reader asks first: runs that cannot tell are none
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise RecordError(f"these are no runs: {type(error).__name__}: {error}") from error
+        return runs
 
     # ---- within
 
@@ -277,8 +292,15 @@ class Runs:
         return direction
 
 
+def _rising(points: Array) -> bool:
+    """Return whether points are finite numbers in a row, each above the one before."""
+    return points.ndim == 1 and bool(np.isfinite(points).all() and (np.diff(points) > 0).all())
+
+
 def _encode(values: Array) -> str:
-    return base64.b64encode(values.astype("<f4").tobytes()).decode("ascii")
+    with np.errstate(over="ignore"):  # a loss above 3.4e38 becomes infinite
+        narrow = values.astype("<f4")
+    return base64.b64encode(narrow.tobytes()).decode("ascii")
 
 
 def _decode(text: object, shape: tuple[int, int]) -> Array:
@@ -286,5 +308,3 @@ def _decode(text: object, shape: tuple[int, int]) -> Array:
         raise RecordError("a curve must be base64 text of a sensible length")
     values = np.frombuffer(base64.b64decode(text, validate=True), dtype="<f4")
     return values.reshape(shape).astype(np.float64)
-
-

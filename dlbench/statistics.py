@@ -28,6 +28,7 @@ def interquartile_mean(values: ArrayLike) -> float:
     """Return the mean of the middle half: as robust as a median, at less variance.
 
     A quarter of the values is cut at each end, fractions by weight, so that any sample size does.
+    An infinite value counts by its rank; a NaN among the values makes the mean NaN.
     Source: Agarwal et al. 2021, "Deep RL at the edge of the statistical precipice", section 4.3.
 
     Args:
@@ -37,6 +38,8 @@ def interquartile_mean(values: ArrayLike) -> float:
         ValueError: `values` is empty or not one-dimensional.
     """
     ordered = np.sort(_sample(values))
+    if np.isnan(ordered[-1]):
+        return float("nan")  # it has no rank: cut off as the largest, it would pass for the best
     cut = ordered.size / 4
     ranks = np.arange(ordered.size)
     inside = np.minimum(ranks + 1, ordered.size - cut) - np.maximum(ranks, cut)
@@ -76,7 +79,9 @@ def bootstrap_interval(
     generator = np.random.default_rng(rng)
     picks = generator.integers(sample.size, size=(resamples, sample.size))
     replicates = [statistic(sample[pick]) for pick in picks]
-    low, high = np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2])
+    # Order statistics, not values between them: halfway from inf to inf would be NaN.
+    ends = [(1 - level) / 2, (1 + level) / 2]
+    low, high = np.quantile(replicates, ends, method="inverted_cdf")
     return Interval(float(statistic(sample)), float(low), float(high), level)
 
 

@@ -10,21 +10,33 @@ import keras
 import numpy as np
 import torch
 
+from dlbench.backend import (
+    as_tensors,
+    isolated_keras,
+    joined,
+    kept_generators,
+    kept_seed_generator,
+    torch_modules,
+    total_loss,
+)
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from dlbench.data import Samples
     from dlbench.experiment import Experiment, Workload
 
 CHUNK = 4096
-"""Samples put through the model at a time, so that memory does not grow with the data set."""
+"""Samples put through the model at a time, so that its activations take bounded memory."""
 
 
 def evaluate(experiment: Experiment, model: keras.Model) -> dict[str, float]:
     """Return every curve's value for the model as it is; nothing about the model changes.
 
-    The loss is what `fit` minimizes, penalties of regularizers included. Where it is not finite, the
-    metrics say nothing (an accuracy of NaN outputs is that of class 0) and are NaN too.
+    The loss is what `fit` minimizes, of the whole set as one batch, penalties of regularizers
+    included. Metrics are, as in Keras' `compile(metrics=…)`, not weighted by sample weights. Where
+    the loss is not finite they say nothing (an accuracy of NaN outputs is that of class 0) and are
+    NaN too.
 
     Args:
         experiment: its workload's data are measured, by fresh copies of its metrics.
@@ -40,98 +52,124 @@ def evaluate(experiment: Experiment, model: keras.Model) -> dict[str, float]:
 
 
 def _measure(experiment: Experiment, model: keras.Model, samples: Samples) -> dict[str, float]:
-    metrics = {template.name: template.build() for template in experiment.metrics}
-    loss, weight = 0.0, 0.0
+    parts, penalties = [], []
     for start in range(0, len(samples), CHUNK):
         chunk = samples.take(slice(start, start + CHUNK))
-        outputs = model(chunk.x, training=False)
-        value = model.compute_loss(
-            x=chunk.x, y=chunk.y, y_pred=outputs, sample_weight=chunk.weight, training=False
-        )
-        share = _share(experiment.workload, chunk)
-        loss, weight = loss + share * float(value), weight + share
-        for metric in metrics.values():
-            metric.update_state(chunk.y, outputs, sample_weight=chunk.weight)
-    mean = loss / weight if weight else math.nan
-    if not math.isfinite(mean):
+        parts.append(model(as_tensors(chunk.x), training=False))
+        penalties.append((len(chunk), _penalty(model)))
+    outputs = joined(parts)
+    # The model knows the penalties of its last call alone; those on activations differ by call.
+    last = penalties[-1][1]
+    drift = sum(size * (penalty - last) for size, penalty in penalties) / len(samples)
+    # A loss may raise at NaN, and none makes a number of it.
+    unknown = bool(torch.isnan(outputs).any())
+    loss = math.nan if unknown else total_loss(model, samples, outputs) + drift
+    metrics = {template.name: template.build() for template in experiment.metrics}
+    if not math.isfinite(loss):
         return {"loss": math.nan} | dict.fromkeys(metrics, math.nan)
-    return {"loss": mean} | {name: float(metric.result()) for name, metric in metrics.items()}
+    for metric in metrics.values():
+        metric.update_state(as_tensors(samples.y), outputs)
+    return {"loss": loss} | {name: float(metric.result()) for name, metric in metrics.items()}
 
 
-def _share(workload: Workload, chunk: Samples) -> float:
-    """Return the weight with which a chunk's loss enters the loss of the whole set."""
-    reduction = (workload.loss.config or {}).get("reduction", "sum_over_batch_size")
-    if reduction == "mean_with_sample_weight" and chunk.weight is not None:
-        return float(chunk.weight.sum())
-    return float(len(chunk))
+def _penalty(model: keras.Model) -> float:
+    """Return what regularizers and `add_loss` ask for after the model's last call."""
+    return sum(float(keras.ops.sum(loss)) for loss in model.losses)
 
 
 @contextlib.contextmanager
 def _undisturbed(model: keras.Model) -> Iterator[None]:
-    """Put back what a forward pass may change: modes, buffers, seed generators, random numbers."""
-    modes = {module: module.training for module in model.modules()}
-    kept = [(tensor, tensor.detach().clone()) for tensor in _state(model)]
-    numpy_state = np.random.get_state()  # noqa: NPY002
-    model.eval()
+    """Put back what a forward pass may change: modes, variables, buffers, random numbers."""
+    modules = list(torch_modules(model))
+    modes = [module.training for module in modules]
+    variables = [
+        (variable, variable.value.detach().clone())
+        for variable in (*model.variables, *model.metrics_variables)
+    ]
+    buffers = [
+        (module, name, buffer, buffer.detach().clone())
+        for module in modules
+        for name, buffer in module.named_buffers(recurse=False)
+    ]
     try:
-        with torch.no_grad(), torch.random.fork_rng():
+        with torch.no_grad(), kept_generators(), kept_seed_generator():
+            for module in modules:
+                module.training = False
             yield
     finally:
-        np.random.set_state(numpy_state)  # noqa: NPY002
-        for module, mode in modes.items():
+        for module, mode in zip(modules, modes, strict=True):
             module.training = mode
         with torch.no_grad():
-            for tensor, value in kept:
-                tensor.copy_(value)
-
-
-def _state(model: keras.Model) -> Iterator[Any]:
-    """Yield every tensor that is not trained: variables, seed states, torch buffers."""
-    for variable in model.non_trainable_variables:
-        yield variable.value
-    yield from model.buffers()
+            for variable, value in variables:
+                variable.value.copy_(value)
+            for module, name, buffer, value in buffers:
+                setattr(module, name, buffer.copy_(value))
 
 
 def constant_loss(workload: Workload) -> float | None:
     """Return the training loss of the best predictor that ignores its inputs.
 
-    For a cross-entropy it outputs each class's frequency (or its log, where the loss takes logits),
-    which is the optimum; for other losses the mean or the median label, whichever does better: the
-    optimum of squared and of absolute error. Sample weights are left out.
+    For a cross-entropy it outputs each class's frequency (or its logit, where the loss takes
+    logits), which is the optimum; for other losses the mean or the median label, whichever does
+    better: the optimum of squared and of absolute error. Sample weights count, and the class that
+    the loss ignores does not.
 
     Returns:
         None where no such constant gives a finite loss.
     """
-    y = workload.data.train.y
-    loss = workload.loss.build()
-    losses = [_loss_of_constant(loss, y, constant) for constant in _constants(workload, y)]
-    finite = [value for value in losses if math.isfinite(value)]
-    return min(finite) if finite else None
+    train = workload.data.train
+    with isolated_keras(), torch.no_grad():
+        predictor = keras.Sequential()
+        predictor.compile(loss=workload.loss.build())
+        try:
+            losses = [
+                total_loss(predictor, train, keras.ops.convert_to_tensor(outputs))
+                for outputs in _constants(workload)
+            ]
+        except Exception:  # noqa: BLE001 - a loss of the user's own, for labels of a form of its own
+            return None
+    return min(filter(math.isfinite, losses), default=None)
 
 
-def _constants(workload: Workload, y: np.ndarray) -> list[np.ndarray]:
-    """Return candidate outputs for one sample, each of shape `(outputs,)`."""
+def _constants(workload: Workload) -> list[np.ndarray]:
+    """Return candidate outputs for the whole training set, each of shape `(n, …, outputs)`."""
+    train, config = workload.data.train, workload.loss.config or {}
     described = str(workload.loss.to_builtins()).lower()
+    shape = train.y.shape if train.y.ndim > 1 else (len(train), 1)
+    labels = train.y.reshape(len(train), -1)
+    weights = np.ones(len(train)) if train.weight is None else train.weight
+    weights = np.broadcast_to(weights.reshape(len(train), -1), labels.shape).astype(np.float64)
     if "crossentropy" not in described:
-        rows = y.reshape(len(y), -1).astype(np.float64)
-        return [rows.mean(axis=0), np.median(rows, axis=0)]
-    if "sparse" in described:
-        frequencies = np.bincount(y.astype(int).ravel()) / y.size
+        medians = [_median(*column) for column in zip(labels.T, weights.T, strict=True)]
+        rows = [np.average(labels, axis=0, weights=weights), np.array(medians)]
+    elif "sparse" in described:
+        counted = labels != config.get("ignore_class")
+        counts = np.bincount(labels[counted].astype(int), weights[counted])
+        shape = (*(shape[:-1] if shape[-1] == 1 else shape), len(counts))
+        outputs = _outputs(counts / counts.sum(), described, config)
+        return [np.broadcast_to(outputs, shape).astype(np.float32)]
     else:
-        frequencies = y.reshape(len(y), -1).astype(np.float64).mean(axis=0)
-    if not (workload.loss.config or {}).get("from_logits"):
-        return [frequencies]
+        smoothing = config.get("label_smoothing", 0.0)
+        uniform = 1 / 2 if "binary" in described else 1 / shape[-1]
+        frequencies = np.average(labels, axis=0, weights=weights)
+        rows = [_outputs((1 - smoothing) * frequencies + smoothing * uniform, described, config)]
+    return [np.broadcast_to(row, labels.shape).reshape(shape).astype(np.float32) for row in rows]
+
+
+def _outputs(frequencies: np.ndarray, described: str, config: Mapping[str, Any]) -> np.ndarray:
+    """Return probabilities, or their logits where the loss takes those."""
+    if not config.get("from_logits"):
+        return frequencies
     with np.errstate(divide="ignore"):
         logits = np.log(frequencies)
         if "binary" in described:
-            logits -= np.log(1 - frequencies)
-    return [np.clip(logits, -80, 80)]
+            logits -= np.log1p(-frequencies)
+    clipped: np.ndarray = np.clip(logits, -80, 80)  # a class that never occurs gets e^-80
+    return clipped
 
 
-def _loss_of_constant(loss: Any, y: np.ndarray, constant: np.ndarray) -> float:  # noqa: ANN401
-    outputs = np.tile(constant.astype(np.float32), (len(y), 1))
-    try:
-        values = loss(keras.ops.convert_to_tensor(y), keras.ops.convert_to_tensor(outputs))
-    except (ValueError, TypeError, RuntimeError):
-        return math.nan  # labels in a form of their own, for a loss of the user's own
-    return float(keras.ops.mean(values))
+def _median(values: np.ndarray, weights: np.ndarray) -> float:
+    """Return the weighted median: half of the weight lies at or below it."""
+    order = np.argsort(values)
+    below = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(below, below[-1] / 2)])

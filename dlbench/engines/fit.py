@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +9,11 @@ import keras
 import numpy as np
 import torch
 
-from dlbench.backend import seeded
+from dlbench.backend import moving_averages, nan_in_losses, seeded
+from dlbench.engines.draws import portable_draws
 from dlbench.engines.evaluation import constant_loss, evaluate
+from dlbench.engines.state import array_digest, initial_digest, state_of
+from dlbench.errors import ExperimentError
 from dlbench.runs import Runs
 
 if TYPE_CHECKING:
@@ -32,8 +34,11 @@ def train_by_fit(experiment: Experiment, on_progress: OnProgress) -> Runs:
     readings: list[dict[str, list[float]]] = []
     starts = []
     for number, seed in enumerate(experiment.seeds):
-        before = number * experiment.steps
-        curves, start = _run(experiment, seed, lambda step, b=before: on_progress(b + step, total))
+
+        def on_step(step: int, before: int = number * experiment.steps) -> None:
+            on_progress(before + step, total)
+
+        curves, start = _run(experiment, seed, on_step)
         readings.append(curves)
         starts.append(start)
     return Runs(
@@ -43,7 +48,7 @@ def train_by_fit(experiment: Experiment, on_progress: OnProgress) -> Runs:
         curves={name: np.array([run[name] for run in readings]) for name in readings[0]},
         constant_loss=constant_loss(experiment.workload),
         starts=tuple(starts),
-        orders=tuple(_digest([experiment.order(seed, 0)]) for seed in experiment.seeds),
+        orders=tuple(array_digest([experiment.order(seed, 0)]) for seed in experiment.seeds),
     )
 
 
@@ -51,19 +56,61 @@ def _run(
     experiment: Experiment, seed: int, on_step: Callable[[int], None]
 ) -> tuple[dict[str, list[float]], str]:
     """Train one run; return its curves, a value a point, and the digest of its initial weights."""
+    reader = _Reader(experiment, on_step, experiment.points)
     with seeded(seed):
         model = compiled(experiment)
-        start = _digest([variable.value.detach().cpu().numpy() for variable in model.variables])
-        reader = _Reader(experiment, on_step)
-        model.fit(
-            _generator(experiment, seed),
-            steps_per_epoch=experiment.updates_per_epoch,
-            epochs=math.ceil(experiment.steps / experiment.updates_per_epoch),
-            shuffle=False,
-            verbose=0,
-            callbacks=[reader],
-        )
+        start = initial_digest(model)
+        _fit(experiment, seed, model, reader)
+    if reader.step < experiment.steps:
+        if not reader.diverged:
+            raise ExperimentError(
+                f"`fit` ended after {reader.step} of {experiment.steps} updates though nothing "
+                "diverged: unset KERAS_MAX_EPOCHS and KERAS_MAX_STEPS_PER_EPOCH, and let the model "
+                "not set `stop_training`"
+            )
+        on_step(experiment.steps)
     return reader.curves(), start
+
+
+def first_updates(
+    experiment: Experiment, seed: int, updates: int
+) -> tuple[list[np.ndarray], list[np.ndarray], dict[int, dict[str, float]]]:
+    """Return a run's state before and after its first updates, and its curves' values at both.
+
+    Args:
+        experiment: what to train.
+        seed: the run's.
+        updates: after how many the run ends.
+    """
+    states: list[list[np.ndarray]] = []
+
+    def on_step(step: int) -> None:
+        if step in {0, updates}:
+            states.append([tensor.cpu().numpy() for tensor in state_of(model)])
+
+    reader = _Reader(experiment, on_step, (0, updates))
+    with seeded(seed):
+        model = compiled(experiment)
+        _fit(experiment, seed, model, reader)
+    return states[0], states[-1], reader.readings
+
+
+def _fit(experiment: Experiment, seed: int, model: keras.Model, reader: _Reader) -> None:
+    with portable_draws(), nan_in_losses():
+        try:
+            model.fit(
+                _generator(experiment, seed),
+                steps_per_epoch=experiment.updates_per_epoch,
+                epochs=math.ceil(experiment.steps / experiment.updates_per_epoch),
+                shuffle=False,
+                verbose=0,
+                callbacks=[reader],
+            )
+        except Exception:
+            # Losses and layers of the user's own may raise at NaN: a divergence like any other.
+            if math.isfinite(evaluate(experiment, model)["loss"]):
+                raise
+            reader.diverged = True
 
 
 def compiled(experiment: Experiment, *, with_metrics: bool = False) -> keras.Model:
@@ -91,27 +138,33 @@ def _generator(experiment: Experiment, seed: int) -> Iterator[tuple[Any, ...]]:
 
 
 class _Reader(keras.callbacks.Callback):  # type: ignore[misc]
-    """Reads the curves at the experiment's points, and ends the run at its last update."""
+    """Reads the curves at the points, and ends the run at the last of them."""
 
-    def __init__(self, experiment: Experiment, on_step: Callable[[int], None]) -> None:
+    def __init__(
+        self, experiment: Experiment, on_step: Callable[[int], None], points: tuple[int, ...]
+    ) -> None:
         super().__init__()
         self.experiment = experiment
         self.on_step = on_step
+        self.points = points
         self.step = 0
+        self.diverged = False
+        """Whether the weights are no longer finite: NaN stays NaN, the points to come are known."""
         self.readings: dict[int, dict[str, float]] = {}
 
     def on_train_begin(self, logs: object = None) -> None:
         """Read point 0, before any update."""
         del logs
         self._read()
+        self.on_step(0)
 
     def on_train_batch_end(self, batch: int, logs: object = None) -> None:
-        """Read where a point is due; stop at the last update, or when nothing can change any more."""
+        """Read where a point is due; stop at the last update, or once the weights are NaN."""
         del batch, logs
         self.step += 1
-        if self.step in self.experiment.points:
+        if self.step in self.points:
             self._read()
-        if self.step >= self.experiment.steps:
+        if self.step >= self.points[-1]:
             self.model.stop_training = True
         self.on_step(self.step)
 
@@ -123,13 +176,13 @@ class _Reader(keras.callbacks.Callback):  # type: ignore[misc]
             values |= {f"ema_{name}": value for name, value in averaged.items()}
         self.readings[self.step] = values
         if math.isnan(values["loss"]) and not _finite(self.model):
-            # NaN weights stay NaN: the points to come are known.
+            self.diverged = True
             self.model.stop_training = True
 
     def _with_averaged_weights(self) -> dict[str, float]:
         """Return the curves' values for the optimizer's moving average of the weights."""
         variables = self.model.trainable_variables
-        averages = self.model.optimizer._model_variables_moving_average  # noqa: SLF001
+        averages = moving_averages(self.model.optimizer)
         kept = [variable.value.detach().clone() for variable in variables]
         try:
             for variable, average in zip(variables, averages, strict=True):
@@ -143,17 +196,10 @@ class _Reader(keras.callbacks.Callback):  # type: ignore[misc]
         """Return a value a point; NaN at points after the run had diverged for good."""
         names = self.readings[0]
         missing = dict.fromkeys(names, math.nan)
-        read = [self.readings.get(point, missing) for point in self.experiment.points]
+        read = [self.readings.get(point, missing) for point in self.points]
         return {name: [values[name] for values in read] for name in names}
 
 
 def _finite(model: keras.Model) -> bool:
     return all(bool(torch.isfinite(v.value).all()) for v in model.trainable_variables)
 
-
-def _digest(arrays: list[np.ndarray]) -> str:
-    state = hashlib.blake2b(digest_size=8)
-    for array in arrays:
-        state.update(f"{array.shape}{array.dtype.str}".encode())
-        state.update(np.ascontiguousarray(array).data)
-    return state.hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -28,7 +29,13 @@ STEP = "step"
 def describe_loop(
     train: Train, *, workload: str | None = None, target: tuple[str, float] | None = None
 ) -> dict[str, Plain]:
-    """Return what a record can say of a loop that it does not look into."""
+    """Return what a record can say of a loop that it does not look into.
+
+    Raises:
+        ExperimentError: a target that is no metric and finite value.
+    """
+    if target is not None:
+        _check_target(target)
     fields: dict[str, Plain] = {
         "workload": workload or getattr(train, "__name__", type(train).__name__),
         "loop": function_name(train),
@@ -56,7 +63,7 @@ def call_loop(train: Train, seed: int) -> dict[str, list[float]]:
         )
     try:
         checked = {str(name): [float(value) for value in values] for name, values in curves.items()}
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ExperimentError(f"a curve must be a sequence of numbers: {error}") from error
     lengths = {name: len(values) for name, values in checked.items()}
     if len(set(lengths.values())) > 1 or 0 in lengths.values():
@@ -71,19 +78,28 @@ def runs_of_loop(
 ) -> Runs:
     """Return the runs of a loop; every metric's direction is known or declared.
 
+    A regime is read from a training loss, so there must be one.
+
     Args:
         experiment: from `describe_loop`.
         curves_by_seed: what `call_loop` returned.
         directions: "higher" or "lower" for metrics whose name does not tell.
 
     Raises:
-        ExperimentError: seeds returned other metrics or other points, or a direction is unknown.
+        ExperimentError: seeds returned other metrics or other points, points do not rise, a
+            direction is unknown, the target names no curve, or no curve is a loss.
     """
     longest = max(curves_by_seed.values(), key=_length)
     for seed, curves in curves_by_seed.items():
         _refuse_other_points(seed, curves, longest)
     names = [name for name in longest if name != STEP]
     length = _length(longest)
+    declared = _directions(directions or {}, names)
+    if all(declared.get(name, higher_is_better(name)) for name in names):
+        raise ExperimentError(
+            f"none of the curves {names} is better lower, and what became of a run is read from its "
+            "loss: return the training loss too"
+        )
     return Runs(
         experiment=experiment,
         seeds=tuple(curves_by_seed),
@@ -95,7 +111,7 @@ def runs_of_loop(
             ])
             for name in names
         },
-        higher_is_better=_directions(directions or {}, names),
+        higher_is_better=declared,
     )
 
 
@@ -117,6 +133,19 @@ def _refuse_other_points(
             f"train({seed}) returned {length} points of {sorted(curves)}, another seed "
             f"{_length(longest)} of {sorted(longest)}: every seed must return the same metrics, "
             "read at the same steps (a run whose last value is not finite may end early)"
+        )
+
+
+def _check_target(target: object) -> None:
+    if (
+        not isinstance(target, (tuple, list))
+        or len(target) != 2  # noqa: PLR2004
+        or not isinstance(target[0], str)
+        or not isinstance(target[1], numbers.Real)
+        or not math.isfinite(target[1])
+    ):
+        raise ExperimentError(
+            f'target must be a metric and a finite value, such as ("val_accuracy", 0.9), got {target!r}'
         )
 
 

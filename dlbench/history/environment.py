@@ -5,9 +5,12 @@ from __future__ import annotations
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dlbench.plain import Plain
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dlbench.plain import Plain
 
 PACKAGES = ("dlbench", "keras", "torch", "numpy", "pytest", "pytest-benchmark")
 
@@ -21,7 +24,8 @@ def environment() -> dict[str, Plain]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "backend": keras.backend.backend(),
-        "device": str(torch.get_default_device()),
+        # Keras chooses its device itself, whatever PyTorch's default is.
+        "device": str(keras.ops.convert_to_tensor(0).device),
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "precision": keras.config.floatx(),
@@ -46,9 +50,10 @@ def commit(folder: Path) -> dict[str, Plain]:
     def git(*arguments: str) -> str | None:
         try:
             done = subprocess.run(  # noqa: S603 - fixed arguments
-                ["git", "-C", str(folder), *arguments],  # noqa: S607 - the user's own git
+                ["git", "--no-optional-locks", "-C", str(folder), *arguments],  # noqa: S607 - the user's own git
                 capture_output=True,
                 text=True,
+                errors="replace",
                 check=True,
                 timeout=10,
             )

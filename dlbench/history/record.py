@@ -1,17 +1,16 @@
 """The record's schema: what is kept of one case, in builtins.
 
-A record is one call of `convergence`, `convergence.record` or `parameters` in one test. Records ride
-in pytest-benchmark's `extra_info` under one key, so that its files stay what they are for every tool
-that reads them. `docs/records.md` describes each field.
+A record is one call of `convergence`, `convergence.record` or `parameters` in one test. Records
+ride in pytest-benchmark's `extra_info` under one key, so that its files stay what they are for
+every tool that reads them. `docs/records.md` describes each field.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from dlbench.plain import Plain
-
 if TYPE_CHECKING:
+    from dlbench.plain import Plain
     from dlbench.runs import Runs
 
 SCHEMA = 1
@@ -56,7 +55,7 @@ class Record(TypedDict):
     runs: dict[str, Plain] | None
     """`Runs.to_builtins()`."""
     metrics: dict[str, Plain] | None
-    """By name, a value a seed: final and best values, loss over the run, steps-to-target, regime."""
+    """By name, a value a seed: what `metrics_by_seed` returns."""
     parameters: dict[str, Plain] | None
     """`ParameterTable.to_builtins()`."""
     timing: Timing | None

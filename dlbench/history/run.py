@@ -1,18 +1,23 @@
-"""A whole run of a suite, and the file it is kept in: pytest-benchmark's JSON, and ours within it."""
+"""A whole run of a suite, and its file: pytest-benchmark's JSON, and ours within it."""
 
 from __future__ import annotations
 
 import base64
 import json
 import os
+import stat
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast
 
 from dlbench.errors import RecordError
 from dlbench.history.record import KEY, SCHEMA, Record
 from dlbench.plain import Plain, dumps
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import UnionType
 
 MAX_BYTES = 256 * 2**20
 """A larger file is not read: no suite writes one, and reading it could exhaust the memory."""
@@ -53,6 +58,32 @@ class Session(TypedDict):
     complete: bool
     """False where the run was interrupted or stopped early."""
     commit: dict[str, Plain]
+
+
+_Fields: TypeAlias = "Mapping[str, type | UnionType]"
+
+_RECORD: _Fields = {
+    **dict.fromkeys(("kind", "case", "module", "test", "outcome", "bounds"), str),
+    **dict.fromkeys(("name", "message"), str | None),
+    **dict.fromkeys(("params", "environment"), dict),
+    **dict.fromkeys(("runs", "metrics", "parameters", "timing"), dict | None),
+    "duration": float | int,
+}
+_TIMING: _Fields = {
+    "what": str,
+    "rounds": int,
+    **dict.fromkeys(("seconds", "iqr"), float | int),
+    **dict.fromkeys(("samples_per_second", "epoch_seconds"), float | int | None),
+}
+_SESSION: _Fields = {
+    **dict.fromkeys(("started", "command"), str),
+    **dict.fromkeys(("quick", "complete"), bool),
+    **dict.fromkeys(("counts", "commit"), dict),
+    "duration": float | int,
+    "seeds": int,
+}
+_MODULE: _Fields = dict.fromkeys(("theory", "discussion"), str)
+_FIGURE: _Fields = dict.fromkeys(("case", "module", "caption", "png"), str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +141,16 @@ class Run:
             extra = benchmark.get("extra_info") if isinstance(benchmark, dict) else None
             ours = extra.get(KEY) if isinstance(extra, dict) else None
             if ours is not None:
-                records.extend(map(_record, _schema_checked(ours).get("records") or []))
+                records += [_record(item) for item in _part(_schema_checked(ours), "records", list)]
+        session = header.get("session")
+        modules = _part(header, "modules", dict)
+        figures = _part(header, "figures", list)
         return cls(
             records=records,
-            session=header.get("session"),
-            introduction=str(header.get("introduction") or ""),
-            modules=dict(header.get("modules") or {}),
-            figures=list(header.get("figures") or []),
+            session=None if session is None else _checked(session, "session", _SESSION),
+            introduction=_part(header, "introduction", str),
+            modules={name: _checked(item, "module", _MODULE) for name, item in modules.items()},
+            figures=[_checked(item, "figure", _FIGURE) for item in figures],
         )
 
 
@@ -129,13 +163,20 @@ def read_run(path: Path) -> Run:
         RecordError: the file is missing, too large, truncated, foreign or newer; it says which.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise RecordError(f"{path}: larger than {MAX_BYTES // 2**20} MiB, not a saved run")
-        return Run.from_document(json.loads(path.read_bytes()))
+        return Run.from_document(json.loads(_content(path)))
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise RecordError(f"{path}: {error}") from error
+
+
+def _content(path: Path) -> bytes:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise RecordError("not a file")  # a pipe or a device would never end
+    if status.st_size > MAX_BYTES:
+        raise RecordError(f"larger than {MAX_BYTES // 2**20} MiB, not a saved run")
+    return path.read_bytes()
 
 
 def write_run(run: Run, path: Path) -> None:
@@ -144,7 +185,9 @@ def write_run(run: Run, path: Path) -> None:
     Raises:
         OSError: no space, or no permission; what stood there before is still there.
     """
-    write_atomically(path, dumps(run.to_document(), indent=1).encode())
+    text = dumps(run.to_document(), indent=1)
+    # Half of a surrogate pair has no UTF-8; its backslash form is JSON's own escape.
+    write_atomically(path, text.encode(errors="backslashreplace"))
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -173,21 +216,48 @@ def _umask() -> int:
 
 
 def _schema_checked(part: object) -> dict[str, Any]:
-    if not isinstance(part, dict) or not isinstance(part.get("schema"), int):
+    schema = part.get("schema") if isinstance(part, dict) else None
+    if not isinstance(part, dict) or not isinstance(schema, int) or schema < 1:
         raise RecordError("its dlbench part has no schema number")
-    if part["schema"] > SCHEMA:
+    if schema > SCHEMA:
         raise RecordError(
-            f"it was written by a newer dlbench (schema {part['schema']}; this one reads up to "
+            f"it was written by a newer dlbench (schema {schema}; this one reads up to "
             f"{SCHEMA}): pip install --upgrade dlbench"
         )
     return part
 
 
+def _part(parent: dict[str, Any], name: str, kind: type) -> Any:  # noqa: ANN401 - of that kind
+    value = parent.get(name)
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise RecordError(f"its {name} are {type(value).__name__}, expected {kind.__name__}")
+    return value
+
+
+def _checked(value: object, what: str, fields: _Fields) -> Any:  # noqa: ANN401 - a TypedDict
+    """Return `value`, a dict with these fields of these types; more fields do no harm."""
+    if not isinstance(value, dict):
+        raise RecordError(f"a {what} is {type(value).__name__}, expected dict")
+    if missing := fields.keys() - value.keys():
+        raise RecordError(f"a {what} lacks {', '.join(sorted(missing))}")
+    for name, kind in fields.items():
+        if not isinstance(value[name], kind):
+            found = type(value[name]).__name__
+            raise RecordError(f"the {name} of a {what} is {found}, expected {_named(kind)}")
+    return value
+
+
+def _named(kind: type | UnionType) -> str:
+    return kind.__name__ if isinstance(kind, type) else str(kind)
+
+
 def _record(value: object) -> Record:
-    missing = Record.__required_keys__ - (value.keys() if isinstance(value, dict) else set())
-    if missing:
-        raise RecordError(f"a record lacks {', '.join(sorted(missing))}")
-    return cast("Record", value)
+    record = cast("Record", _checked(value, "record", _RECORD))
+    if record["timing"] is not None:
+        _checked(record["timing"], "timing", _TIMING)
+    return record
 
 
 def decode_png(figure: Figure) -> bytes:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
+import warnings
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 from dlbench.backend import isolated_keras, require_torch
 from dlbench.errors import NotAModelError, ParameterMismatchError, UnbuiltModelError
-from dlbench.keras_objects import optimizer_template
 from dlbench.parameters.building import build
 from dlbench.parameters.holdings import Held, holdings
 from dlbench.parameters.parts import Part, parts
@@ -57,7 +56,9 @@ def count_parameters(
     if not isinstance(built, keras.Model):
         name = getattr(model, "__qualname__", repr(model))
         hint = ": does it end in `return model`?" if built is None else ""
-        raise NotAModelError(f"{name}() must return a keras.Model, got {type(built).__name__}{hint}")
+        raise NotAModelError(
+            f"{name}() must return a keras.Model, got {type(built).__name__}{hint}"
+        )
     return _count(built, optimizer)
 
 
@@ -134,18 +135,14 @@ def _row(part: Part, held: Collection[Held], shared: int, work: Work) -> Paramet
 
 
 def _require_agreement(part: Part, form: Form, counts: Mapping[str, int]) -> None:
-    """Raise where the closed form and the variables of a layer differ.
-
-    Raises:
-        ParameterMismatchError: always a fault: of the closed form, or of the layer.
-    """
+    """Raise where the closed form and the variables of a layer differ."""
     expected = {"weights": form.weights, "biases": form.biases, "buffers": form.buffers}
     if counts != expected:
         raise ParameterMismatchError(
-            f"the layer {part.name!r} ({type(part.layer).__name__}) holds {_spoken(counts)}, but its "
-            f"closed form {form.formula} gives {_spoken(expected)}. Either variables were added to "
-            "or taken from the layer, or the closed form does not know this version of Keras: "
-            "please report it"
+            f"the layer {part.name!r} ({type(part.layer).__name__}) holds {_spoken(counts)}, but "
+            f"its closed form {form.formula} gives {_spoken(expected)}. Either variables were "
+            "added to or taken from the layer, or the closed form does not fit this version of "
+            "Keras: please report it"
         )
 
 
@@ -164,17 +161,22 @@ def _random_state(model: Any) -> int:  # noqa: ANN401
 
 
 def _optimizer_variables(optimizer: Any, model: Any) -> int:  # noqa: ANN401
-    """Return the numbers in the variables of an optimizer, built for the model on the meta device."""
+    """Return the numbers in the variables of an optimizer, built for a model on the meta device."""
     import keras
 
-    if not isinstance(optimizer, keras.optimizers.Optimizer):
-        make: Callable[[], Any] = optimizer_template(optimizer).build
-    elif all(variable.value.is_meta for variable in optimizer.variables):
-        # The model's builder compiled it on the meta device: it has no values to copy, nor a user.
-        make = lambda: optimizer  # noqa: E731
-    else:
-        make = partial(type(optimizer).from_config, optimizer.get_config())
+    config = None
+    if isinstance(optimizer, keras.optimizers.Optimizer) and not _is_on_meta(optimizer):
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            config = optimizer.get_config()  # Keras reads the rate in a way that NumPy 2 deprecates
     with isolated_keras(), keras.device("meta"):
-        fresh = make()
+        if config is None:
+            fresh = keras.optimizers.get(optimizer)
+        else:
+            fresh = type(optimizer).from_config(config)
         fresh.build(model.trainable_variables)
         return sum(prod(variable.shape) for variable in fresh.variables)
+
+
+def _is_on_meta(optimizer: Any) -> bool:  # noqa: ANN401
+    """Tell whether a model's builder made it while nothing was allocated: it has no other user."""
+    return all(variable.value.is_meta for variable in optimizer.variables)

@@ -31,38 +31,42 @@ class Form:
 
 
 def closed_form(layer: Layer) -> Form | None:
-    """Return the parameters of a layer by formula, or None where no formula is known.
+    """Return the parameters of a built layer by formula, or None where no formula is known.
 
-    Only Keras' own classes have one: a subclass may hold anything. So may a layer with LoRA matrices
-    or quantized weights.
+    Only Keras' own classes have one: a subclass may hold anything, and so may a layer with LoRA
+    matrices or quantized weights.
     """
     known = _FORMS.get(type(layer).__name__)
     if known is None or not type(layer).__module__.startswith("keras.src.layers."):
         return None
-    if not layer.built or is_adapted(layer):
+    if not layer.built or layer.get_build_config() is None or is_adapted(layer):
         return None
     return known(layer)
 
 
-def input_shapes(layer: Layer) -> list[tuple[int | None, ...]]:
-    """Return the shapes a layer was built with, batch first, in the order of its `build` method."""
-    built_with = layer.get_build_config() or {}
+def input_shapes(layer: Layer) -> list[tuple[int, ...]]:
+    """Return the shapes a layer was built with, in the order of its `build` method, batch first.
+
+    An axis of open size, along which no built layer has parameters, is 0.
+    """
+    built_with = layer.get_build_config()
     if "shapes_dict" in built_with:
-        return [tuple(shape) for shape in built_with["shapes_dict"].values() if shape is not None]
-    shape = built_with["input_shape"]
-    nested = len(shape) > 0 and isinstance(shape[0], Sequence)
-    return [tuple(part) for part in shape] if nested else [tuple(shape)]
+        shapes = [shape for shape in built_with["shapes_dict"].values() if shape is not None]
+    else:
+        shape = built_with["input_shape"]
+        shapes = shape if shape and isinstance(shape[0], Sequence) else [shape]
+    return [tuple(size or 0 for size in shape) for shape in shapes]
 
 
 def _dense(layer: Layer) -> Form:
-    return _affine([_features(layer)], [layer.units], layer.use_bias)
+    return _affine([_features(layer)], [layer.units], bias=layer.use_bias)
 
 
 def _einsum_dense(layer: Layer) -> Form:
-    """The kernel's letters take their sizes from the input, the new ones from the output."""
-    shape = input_shapes(layer)[0]
+    """The letters of the kernel take their sizes from the input, new ones from the output."""
+    (shape,) = input_shapes(layer)
     inputs, kernel, output = einsum_letters(layer.equation, len(shape))
-    made = layer.compute_output_shape(shape)
+    made = layer.compute_output_shape(tuple(size or None for size in shape))
     size = dict(zip(output, made, strict=True)) | dict(zip(inputs, shape, strict=True))
     matrix = [size[letter] for letter in kernel]
     added = [size[letter] for letter in output if letter in (layer.bias_axes or "")]
@@ -88,11 +92,13 @@ def _convolution(layer: Layer) -> Form:
     channels = _channels(layer)
     size, channel_text = layer.kernel_size, f"{channels}/{groups}" if groups > 1 else channels
     written = _text([*size, channel_text])
-    return _affine([*size, channels // groups], [layer.filters], layer.use_bias, written)
+    return _affine([*size, channels // groups], [layer.filters], bias=layer.use_bias, text=written)
 
 
 def _depthwise(layer: Layer) -> Form:
-    return _affine(layer.kernel_size, [_channels(layer), layer.depth_multiplier], layer.use_bias)
+    return _affine(
+        layer.kernel_size, [_channels(layer), layer.depth_multiplier], bias=layer.use_bias
+    )
 
 
 def _separable(layer: Layer) -> Form | None:
@@ -100,7 +106,7 @@ def _separable(layer: Layer) -> Form | None:
     return _sum(
         [
             _affine(layer.kernel_size, [channels, multiplier], bias=False),
-            _affine([channels, multiplier], [layer.filters], layer.use_bias),
+            _affine([channels, multiplier], [layer.filters], bias=layer.use_bias),
         ]
     )
 
@@ -132,7 +138,7 @@ def _recurrent(gates: int) -> Callable[[Layer], Form]:
 
 def _conv_lstm_cell(cell: Layer) -> Form:
     axis = 1 if cell.data_format == "channels_first" else -1
-    channels, filters, size = input_shapes(cell)[0][axis] or 0, cell.filters, cell.kernel_size
+    channels, filters, size = input_shapes(cell)[0][axis], cell.filters, cell.kernel_size
     inner = f"{_text(size)} x ({channels} + {filters})" + (" + 1" if cell.use_bias else "")
     weights = 4 * prod(size) * (channels + filters) * filters
     formula = f"4 x ({inner}) x {filters}" if cell.use_bias else f"4 x {inner} x {filters}"
@@ -161,14 +167,14 @@ def _multi_head_attention(layer: Layer) -> Form | None:
     query, value, key = (shape[-1] for shape in _query_value_key(layer))
     heads, size, value_size = layer.num_heads, layer.key_dim, layer.value_dim
     config, bias = layer.get_config(), layer.use_bias
-    gate = [_affine([query], [heads, value_size], bias)] if config.get("use_gate") else []
+    gate = [_affine([query], [heads, value_size], bias=bias)] if config.get("use_gate") else []
     return _sum(
         [
-            _affine([query], [heads, size], bias),
-            _affine([key], [heads, size], bias),
-            _affine([value], [heads, value_size], bias),
+            _affine([query], [heads, size], bias=bias),
+            _affine([key], [heads, size], bias=bias),
+            _affine([value], [heads, value_size], bias=bias),
             *gate,
-            _affine([heads, value_size], config["output_shape"] or [query], bias),
+            _affine([heads, value_size], config["output_shape"] or [query], bias=bias),
         ]
     )
 
@@ -177,19 +183,19 @@ def _grouped_query_attention(layer: Layer) -> Form | None:
     """As in multi-head attention, but key and value have fewer heads than the query."""
     query, value, key = (shape[-1] for shape in _query_value_key(layer))
     heads, shared, size = layer.num_query_heads, layer.num_key_value_heads, layer.head_dim
-    gate = [_affine([query], [heads, size], layer.use_bias)]
+    gate = [_affine([query], [heads, size], bias=layer.use_bias)]
     return _sum(
         [
-            _affine([query], [heads, size], layer.use_bias),
-            _affine([key], [shared, size], layer.use_bias),
-            _affine([value], [shared, size], layer.use_bias),
+            _affine([query], [heads, size], bias=layer.use_bias),
+            _affine([key], [shared, size], bias=layer.use_bias),
+            _affine([value], [shared, size], bias=layer.use_bias),
             *(gate if getattr(layer, "use_gate", False) else []),
-            _affine([heads, size], [query], layer.use_bias),
+            _affine([heads, size], [query], bias=layer.use_bias),
         ]
     )
 
 
-def _query_value_key(layer: Layer) -> list[tuple[int | None, ...]]:
+def _query_value_key(layer: Layer) -> list[tuple[int, ...]]:
     """Return the three shapes; a key that was not given is the value."""
     shapes = input_shapes(layer)
     return shapes if len(shapes) == 3 else [*shapes, shapes[-1]]  # noqa: PLR2004 - the three
@@ -232,18 +238,15 @@ def _rms_normalization(layer: Layer) -> Form:
 def _spectral_normalization(layer: Layer) -> Form | None:
     """The wrapped layer, and a vector along the last axis of its matrix for the power iteration."""
     inner, name = layer.layer, type(layer.layer).__name__
+    sizes = {"Dense": "units", "Embedding": "output_dim"}
+    sizes |= {f"Conv{rank}D": "filters" for rank in (1, 2, 3)}
     if name.endswith("Transpose"):
         last = _channels(inner)
+    elif name in sizes:
+        last = getattr(inner, sizes[name])
     else:
-        last = {
-            "Conv1D": "filters",
-            "Conv2D": "filters",
-            "Conv3D": "filters",
-            "Dense": "units",
-            "Embedding": "output_dim",
-        }.get(name)
-        last = last and getattr(inner, last)
-    return _sum([closed_form(inner), _vectors([last], buffers=1)]) if last else None
+        return None
+    return _sum([closed_form(inner), _vectors([last], buffers=1)])
 
 
 def _prelu(layer: Layer) -> Form:
@@ -262,7 +265,7 @@ def _normalization(layer: Layer) -> Form:
 
 
 def _affine(
-    inputs: Iterable[int | None], outputs: Iterable[int], bias: bool, text: str | None = None
+    inputs: Sequence[int], outputs: Iterable[int], *, bias: bool, text: str | None = None
 ) -> Form:
     """Return a matrix from `inputs` to `outputs`, and one bias an output: (i + 1) x o.
 
@@ -272,17 +275,15 @@ def _affine(
         bias: whether each output has one.
         text: the inputs as they are written, where that differs.
     """
-    before, after = list(inputs), [size for size in outputs if size != 1] or [1]
-    written = text or _text(before)
+    after = [size for size in outputs if size != 1] or [1]
+    written = text or _text(inputs)
     formula = f"({written} + 1) x {_text(after)}" if bias else f"{written} x {_text(after)}"
-    return Form(_product(before) * prod(after), prod(after) if bias else 0, 0, formula)
+    return Form(prod(inputs) * prod(after), prod(after) if bias else 0, 0, formula)
 
 
-def _vectors(
-    shape: Sequence[int | None], *, weights: int = 0, biases: int = 0, buffers: int = 0
-) -> Form:
+def _vectors(shape: Sequence[int], *, weights: int = 0, biases: int = 0, buffers: int = 0) -> Form:
     """Return so many arrays of one shape."""
-    arrays, size = weights + biases + buffers, _product(shape)
+    arrays, size = weights + biases + buffers, prod(shape)
     formula = _text(shape) if arrays == 1 else f"{arrays} x {_text(shape)}" if arrays else "0"
     return Form(weights * size, biases * size, buffers * size, formula)
 
@@ -296,9 +297,8 @@ def _sum(forms: Sequence[Form | None]) -> Form | None:
     for formula, same in groupby(form.formula for form in known):
         times = len(list(same))
         is_sum = "+" in re.sub(r"\([^()]*\)", "", formula)
-        terms.append(f"{times} x ({formula})" if times > 1 and is_sum else f"{times} x {formula}")
-        if times == 1:
-            terms[-1] = formula
+        term = f"({formula})" if is_sum and times > 1 else formula
+        terms.append(term if times == 1 else f"{times} x {term}")
     return Form(
         sum(form.weights for form in known),
         sum(form.biases for form in known),
@@ -307,7 +307,7 @@ def _sum(forms: Sequence[Form | None]) -> Form | None:
     )
 
 
-def _features(layer: Layer) -> int | None:
+def _features(layer: Layer) -> int:
     """Return the size of the input's last axis."""
     return input_shapes(layer)[0][-1]
 
@@ -315,18 +315,13 @@ def _features(layer: Layer) -> int | None:
 def _channels(layer: Layer) -> int:
     """Return the number of input channels of a convolution."""
     axis = 1 if layer.data_format == "channels_first" else -1
-    return input_shapes(layer)[0][axis] or 0
+    return input_shapes(layer)[0][axis]
 
 
-def _along(layer: Layer) -> list[int | None]:
+def _along(layer: Layer) -> list[int]:
     """Return the input's sizes along the layer's own axes."""
     axes = [layer.axis] if isinstance(layer.axis, int) else layer.axis
     return [input_shapes(layer)[0][axis] for axis in axes]
-
-
-def _product(sizes: Iterable[int | None]) -> int:
-    """Return the product; an unknown size cannot be an axis that a built layer has weights along."""
-    return prod(size or 0 for size in sizes)
 
 
 def _text(sizes: Iterable[object]) -> str:

@@ -1,14 +1,18 @@
 """What a layer holds: its inner layers, and the tensors of its parameters, by identity.
 
 Keras has no public way to list a layer's inner layers, nor to tell what was made as state from what
-was frozen later; the private names for both stay in this module.
+was frozen later. The private names for both stay in this module, and its tests fail when they move.
 """
+
+# ruff: noqa: SLF001
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Layer: TypeAlias = Any
 """A `keras.layers.Layer`: Keras ships no types."""
@@ -34,6 +38,11 @@ class Held:
         return self.elements * int(self.tensor.element_size())
 
 
+def all_layers(layer: Layer) -> list[Layer]:
+    """Return a layer and every layer inside it, at any depth."""
+    return list(layer._flatten_layers())
+
+
 def inner_layers(layer: Layer) -> list[Layer]:
     """Return the layers directly inside `layer`, in their order, without the inputs of a model."""
     import keras
@@ -49,7 +58,7 @@ def is_adapted(layer: Layer) -> bool:
     """Tell whether LoRA matrices or quantized weights stand beside, or for, a layer's own."""
     return any(
         getattr(one, "lora_enabled", False) or getattr(one, "quantization_mode", None)
-        for one in layer._flatten_layers()
+        for one in all_layers(layer)
     )
 
 
@@ -67,19 +76,20 @@ def holdings(layer: Layer, trained: Iterable[int], *, own: bool = False) -> list
     import keras
     from torch.nn import Module
 
-    trained, found = frozenset(trained), {}
+    trained = frozenset(trained)
+    found: dict[int, Held] = {}
 
     def add(kind: Kind, tensor: Any) -> None:  # noqa: ANN401 - PyTorch's
         found.setdefault(id(tensor), Held(kind, tensor, id(tensor) in trained))
 
-    for one in [layer] if own else layer._flatten_layers():
+    for one in [layer] if own else all_layers(layer):
         # Of a wrapped module torch knows the names, where Keras only numbers the variables.
         wraps = isinstance(one, keras.layers.TorchModuleWrapper)
-        module = one.module if wraps else one
-        for name, tensor in Module.named_parameters(module, recurse=wraps):
-            add(_kind(name), tensor)
-        for _, tensor in Module.named_buffers(module, recurse=wraps):
-            add("buffers", tensor)
+        module: Module = one.module if wraps else one
+        for name, parameter in Module.named_parameters(module, recurse=wraps):
+            add(_kind(name), parameter)
+        for _, buffer in Module.named_buffers(module, recurse=wraps):
+            add("buffers", buffer)
         for variable in one._trainable_variables:
             add(_kind(variable.name), variable.value)
         for variable in one._non_trainable_variables:

@@ -28,8 +28,8 @@ class Part:
 def parts(model: Layer) -> list[Part]:
     """Return the layers of a model in their order, each once, models and custom layers opened.
 
-    A layer with a closed form stays whole, whatever is inside it (such as the cell of an LSTM). What
-    is opened comes before what is inside it.
+    A layer with a closed form stays whole, whatever is inside it (such as the cell of an LSTM).
+    What is opened comes before what is inside it.
     """
     return list(_parts(model, "", set()))
 

@@ -6,11 +6,14 @@ counted: each product that is added to a sum. Bias, activation and normalisation
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import prod
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dlbench.parameters.formulas import einsum_letters, input_shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 Layer: TypeAlias = Any
 """A `keras.layers.Layer`: Keras ships no types."""
@@ -42,27 +45,27 @@ def _einsum_dense(layer: Layer, inputs: Sequence[Shape], _output: Shape) -> int:
     """Every combination of the equation's letters is one product."""
     letters, kernel, _ = einsum_letters(layer.equation, len(inputs[0]))
     sizes = zip(kernel, layer.kernel.shape, strict=True)
-    return prod(inputs[0]) * prod(size for letter, size in sizes if letter not in letters)
+    return prod([*inputs[0], *(int(size) for letter, size in sizes if letter not in letters)])
 
 
 def _convolution(layer: Layer, inputs: Sequence[Shape], output: Shape) -> int:
     """Each output sums over the window and the channels of its group."""
-    return prod(output) * prod(layer.kernel_size) * (_channels(layer, inputs) // layer.groups)
+    return prod(output) * _window(layer) * (_channels(layer, inputs) // int(layer.groups))
 
 
 def _transposed(layer: Layer, inputs: Sequence[Shape], _output: Shape) -> int:
     """Each input is spread over the window and the filters."""
-    return prod(inputs[0]) * prod(layer.kernel_size) * int(layer.filters)
+    return prod(inputs[0]) * _window(layer) * int(layer.filters)
 
 
 def _depthwise(layer: Layer, _inputs: Sequence[Shape], output: Shape) -> int:
-    return prod(output) * prod(layer.kernel_size)
+    return prod(output) * _window(layer)
 
 
 def _separable(layer: Layer, inputs: Sequence[Shape], output: Shape) -> int:
     channels = _channels(layer, inputs) * int(layer.depth_multiplier)
     places = prod(output) // int(layer.filters)
-    return places * channels * (prod(layer.kernel_size) + int(layer.filters))
+    return places * channels * (_window(layer) + int(layer.filters))
 
 
 def _recurrent(layer: Layer, inputs: Sequence[Shape], output: Shape) -> int | None:
@@ -81,11 +84,13 @@ def _step(cell: Layer, output: Shape) -> int | None:
     if name not in _GATES:
         return None
     if name != "ConvLSTMCell":
-        return _GATES[name] * (input_shapes(cell)[0][-1] + cell.units) * cell.units
+        units = int(cell.units)
+        return _GATES[name] * (input_shapes(cell)[0][-1] + units) * units
     first = cell.data_format == "channels_first"
     channels = input_shapes(cell)[0][1 if first else -1]
     places = output[-cell.rank :] if first else output[-cell.rank - 1 : -1]
-    return prod(places) * prod(cell.kernel_size) * 4 * (channels + cell.filters) * cell.filters
+    filters = int(cell.filters)
+    return prod(places) * _window(cell) * _GATES[name] * (channels + filters) * filters
 
 
 def _bidirectional(layer: Layer, inputs: Sequence[Shape], output: Shape) -> int | None:
@@ -100,40 +105,44 @@ def _time_distributed(layer: Layer, inputs: Sequence[Shape], output: Shape) -> i
     return None if step is None else steps * step
 
 
+@dataclass(frozen=True, slots=True)
+class _Heads:
+    """The sizes of an attention layer."""
+
+    queries: int
+    keys: int
+    """Heads of key and value, which several heads of the query may share."""
+    size: int
+    value_size: int
+    gated: bool
+
+
 def _multi_head_attention(layer: Layer, inputs: Sequence[Shape], output: Shape) -> int | None:
-    """The projections, and for each pair of places the score and the weighing of the value."""
-    if len(inputs[0]) != 3:  # noqa: PLR2004 - attention over more than one axis: left to counting
-        return None
-    sizes = (layer.num_heads, layer.num_heads, layer.key_dim, layer.value_dim)
-    return _attention_products(inputs, output, *sizes, gate=layer.get_config().get("use_gate"))
+    heads, gated = layer.num_heads, bool(layer.get_config().get("use_gate"))
+    sizes = _Heads(heads, heads, layer.key_dim, layer.value_dim, gated)
+    one_axis = len(inputs[0]) == 3  # noqa: PLR2004 - batch, sequence, features
+    return _heads_products(sizes, inputs, output) if one_axis else None
 
 
 def _grouped_query_attention(layer: Layer, inputs: Sequence[Shape], output: Shape) -> int:
-    sizes = (layer.num_query_heads, layer.num_key_value_heads, layer.head_dim, layer.head_dim)
-    return _attention_products(inputs, output, *sizes, gate=getattr(layer, "use_gate", False))
+    queries, keys, gated = layer.num_query_heads, layer.num_key_value_heads, layer.get_config()
+    sizes = _Heads(queries, keys, layer.head_dim, layer.head_dim, bool(gated.get("use_gate")))
+    return _heads_products(sizes, inputs, output)
 
 
-def _attention_products(  # noqa: PLR0913 - the sizes of an attention layer
-    inputs: Sequence[Shape],
-    output: Shape,
-    heads: int,
-    shared: int,
-    size: int,
-    value_size: int,
-    *,
-    gate: object,
-) -> int:
-    """Return the products of attention with `heads` heads, of which `shared` for key and value."""
+def _heads_products(heads: _Heads, inputs: Sequence[Shape], output: Shape) -> int:
+    """The projections, and for each pair of places the score and the weighing of the value."""
     query, value, key = (*inputs, inputs[-1])[:3]
     targets, sources = prod(query[:-1]), prod(value[:-1])
-    projections = (
-        targets * query[-1] * heads * size
-        + sources * key[-1] * shared * size
-        + sources * value[-1] * shared * value_size
-        + targets * heads * value_size * prod(output[2:])
-        + (targets * query[-1] * heads * value_size if gate else 0)
+    pairs = targets * value[1]
+    return (
+        targets * query[-1] * heads.queries * heads.size
+        + sources * key[-1] * heads.keys * heads.size
+        + sources * value[-1] * heads.keys * heads.value_size
+        + targets * query[-1] * heads.queries * heads.value_size * heads.gated
+        + pairs * heads.queries * (heads.size + heads.value_size)
+        + targets * heads.queries * heads.value_size * output[-1]
     )
-    return projections + targets * value[1] * heads * (size + value_size)
 
 
 def _attention(layer: Layer, inputs: Sequence[Shape], _output: Shape) -> int:
@@ -146,7 +155,11 @@ def _attention(layer: Layer, inputs: Sequence[Shape], _output: Shape) -> int:
 def _additive_attention(layer: Layer, inputs: Sequence[Shape], _output: Shape) -> int:
     """Bahdanau's: the score sums scale x tanh(query + key) over the features."""
     query, value = inputs[:2]
-    return prod(query[:-1]) * value[1] * ((query[-1] if layer.use_scale else 0) + value[-1])
+    return prod(query[:-1]) * value[1] * (query[-1] * bool(layer.use_scale) + value[-1])
+
+
+def _window(layer: Layer) -> int:
+    return int(prod(layer.kernel_size))
 
 
 def _channels(layer: Layer, inputs: Sequence[Shape]) -> int:

@@ -151,7 +151,7 @@ class ParameterTable:
         columns = {name: [getattr(row, name) for row in self.rows] for name in names + derived}
         order = ["name", "layer", "output_shape", "weights", "biases", "buffers", "parameters"]
         order += [name for name in columns if name not in order]
-        counted = {name: "Int64" for name in ("macs", "flops", "activations")}
+        counted = dict.fromkeys(("macs", "flops", "activations"), "Int64")
         return pd.DataFrame(columns)[order].astype(counted)
 
     def rich_table(self) -> RenderableType:

@@ -36,7 +36,17 @@ def _layers(table: ParameterTable, width: int) -> Table:
     cells = [_cells(row) for row in table.rows]
     natural = {
         name: max([len(name), *(len(row[name]) for row in cells)])
-        for name in ("layer", "class", "output", "weights", "biases", "buffers", "sum", "formula", "MACs")
+        for name in (
+            "layer",
+            "class",
+            "output",
+            "weights",
+            "biases",
+            "buffers",
+            "sum",
+            "formula",
+            "MACs",
+        )
     }
     if not any(row.buffers for row in table.rows):
         del natural["buffers"]
@@ -87,16 +97,16 @@ def _cells(row: ParameterRow) -> dict[str, str]:
 
 
 def _totals(table: ParameterTable) -> Table:
-    bound = "" if table.macs_complete else f"at least: not known where {UNKNOWN} stands; "
+    more = "" if table.macs_complete else f", and more where a layer shows {UNKNOWN}"
     lines = [
         ("unique parameters", table.unique, "each counted once, whoever shares it"),
         ("  trainable", table.trainable, "what the optimizer updates"),
         ("  non-trainable", table.non_trainable, "frozen, or moving statistics and buffers"),
-        ("bytes", table.bytes, f"of the parameters: {table.bytes / 2**20:,.1f} MiB"),
+        ("bytes", table.bytes, f"of the parameters: {_memory(table.bytes)}"),
         ("optimizer variables", table.optimizer, "beside the parameters, not among them"),
         ("random state", table.random_state or None, "seeds of random layers, no parameters"),
-        ("multiply-accumulates", table.macs, f"{bound}for one sample"),
-        ("FLOPs", table.flops, f"{bound}for one sample, two a multiply-accumulate"),
+        ("multiply-accumulates", table.macs, f"for one sample{more}"),
+        ("FLOPs", table.flops, "two for each multiply-accumulate"),
         ("activations", table.activations, "numbers that the layers put out for one sample"),
     ]
     drawn = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
@@ -123,3 +133,11 @@ def _short(count: int) -> str:
         if count >= power:
             return f"{count / power:#.3g} {unit}".replace(". ", " ")
     return str(count or "-")
+
+
+def _memory(count: int) -> str:
+    """Return bytes in the unit that suits them: 527.8 MiB."""
+    for power, unit in ((30, "GiB"), (20, "MiB")):
+        if count >= 2**power:
+            return f"{count / 2**power:,.1f} {unit}"
+    return f"{count / 2**10:.1f} KiB"

@@ -18,6 +18,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dlbench.backend import isolated_keras
+from dlbench.parameters.holdings import all_layers
 from dlbench.parameters.products import Shape, closed_products
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ Nested: TypeAlias = Any
 """A tensor or shape, or lists and dicts of them."""
 
 LENGTHS = (128, 160)
-"""Two sizes tried for an axis of unknown size; multiples of 32, as networks that halve need them."""
+"""Two sizes tried for an axis of open size; multiples of 32, as networks that halve need them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,8 @@ def _trace(
         first, *rest = symbol.shape
         return keras.ops.empty((first or batch, *(size or length for size in rest)), symbol.dtype)
 
-    modes = [(module, module.training) for module in model.modules()]
+    modules = (module for layer in all_layers(model) for module in layer.modules())
+    modes = [(module, module.training) for module in modules]
     counter = FlopCounterMode(display=False, custom_mapping=_matrix_vector_products())
     tracer = _Tracer(counter.get_total_flops)
     with (
@@ -180,16 +182,13 @@ class _Tracer:
     @contextlib.contextmanager
     def watching(self, parts: Sequence[Part]) -> Iterator[None]:
         """Inside the block, the calls of these layers are written down."""
-        own = [(part, vars(part.layer).get("call")) for part in parts]
-        for part in parts:
-            vars(part.layer)["call"] = self._watched(part)
-        try:
+        with contextlib.ExitStack() as stack:
+            for part in parts:
+                quantized = getattr(part.layer, "quantization_mode", None)
+                method = "quantized_call" if quantized else "call"
+                stand_in = self._watched(part, getattr(part.layer, method))
+                stack.enter_context(_replaced(part.layer, method, stand_in))
             yield
-        finally:
-            for part, call in own:
-                vars(part.layer).pop("call")
-                if call is not None:
-                    vars(part.layer)["call"] = call
 
     def works(self, parts: Sequence[Part], batch: int) -> dict[int, Work]:
         """Return what all calls of each part did, for one sample of the batch."""
@@ -201,8 +200,7 @@ class _Tracer:
             for layer, made in calls.items()
         }
 
-    def _watched(self, part: Part) -> Callable[..., Nested]:
-        original = part.layer.call
+    def _watched(self, part: Part, original: Callable[..., Nested]) -> Callable[..., Nested]:
         signature = inspect.signature(original)
 
         @functools.wraps(original)
@@ -227,13 +225,15 @@ class _Tracer:
                 inputs = [value for name, value in bound if not name.endswith("mask")]
                 closed = closed_products(part.layer, _shapes(inputs), shapes[0])
             counted = own if followed else None
-            self._calls.append((id(part.layer), _Call(counted if closed is None else closed, shapes)))
+            self._calls.append(
+                (id(part.layer), _Call(counted if closed is None else closed, shapes))
+            )
             return outputs
 
         return call
 
     def _shapes_alone(self, part: Part, args: Nested, kwargs: Nested) -> Nested:
-        """Return empty outputs of the shapes that Keras infers for a layer, as for a symbolic call."""
+        """Return empty outputs of the shapes that Keras infers, as it does for a symbolic call."""
         import keras
 
         def symbol(one: Any) -> Any:  # noqa: ANN401 - tensor -> KerasTensor, others as they are
@@ -241,7 +241,7 @@ class _Tracer:
                 return one
             return keras.KerasTensor(one.shape, keras.backend.standardize_dtype(one.dtype))
 
-        self._lost.update(id(layer) for layer in part.layer._flatten_layers(include_self=False))
+        self._lost.update(id(layer) for layer in all_layers(part.layer)[1:])
         self._muted = True
         try:
             args, kwargs = keras.tree.map_structure(symbol, (args, kwargs))
@@ -249,6 +249,20 @@ class _Tracer:
         finally:
             self._muted = False
         return keras.tree.map_structure(lambda one: keras.ops.empty(one.shape, one.dtype), spec)
+
+
+@contextlib.contextmanager
+def _replaced(layer: Any, method: str, stand_in: Callable[..., Nested]) -> Iterator[None]:  # noqa: ANN401
+    """Inside the block, the method of this one layer is another; Keras does not notice."""
+    attributes = vars(layer)
+    own = attributes.get(method)
+    attributes[method] = stand_in
+    try:
+        yield
+    finally:
+        del attributes[method]
+        if own is not None:
+            attributes[method] = own
 
 
 def _run(layer: Any, original: Callable[..., Nested], args: Nested, kwargs: Nested) -> Nested:  # noqa: ANN401

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dlbench.plugin.options import QUICK_CASES, QUICK_STEPS, Settings
+from dlbench.plugin.options import QUICK_CASES, QUICK_STEPS, Settings, from_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,10 +39,11 @@ def check_workload(settings: Settings, items: list[pytest.Item]) -> None:
 
 def keep_few_cases(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect all but the first, middle and last case of each parametrized training test."""
-    by_test: dict[str, list[pytest.Item]] = {}
+    by_test: dict[tuple[object, str], list[pytest.Item]] = {}
     for item in items:
         if uses(item, ["convergence"]):
-            by_test.setdefault(item.nodeid.split("[", 1)[0], []).append(item)
+            test = item.parent, getattr(item, "originalname", item.name)
+            by_test.setdefault(test, []).append(item)
     dropped: set[pytest.Item] = set()
     for cases in by_test.values():
         last = len(cases) - 1
@@ -54,7 +55,7 @@ def keep_few_cases(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 def header_lines(config: pytest.Config, settings: Settings, items: list[pytest.Item]) -> list[str]:
-    """Return what is trained on, from how many seeds, and what the command line overrode."""
+    """Return what is trained on, from how many seeds, and where bounds are off."""
     if not any(uses(item, FIXTURES) for item in items):
         return []
     backend = os.environ.get("KERAS_BACKEND", "Keras' default backend")
@@ -62,7 +63,7 @@ def header_lines(config: pytest.Config, settings: Settings, items: list[pytest.I
     if not config.option.collectonly:
         parts.insert(1, _device())
     if settings.report:
-        parts.append(f"report in {settings.report.name}/")
+        parts.append(f"report in {from_here(config, settings.report)}/")
     lines = [f"dlbench: {', '.join(parts)}"]
     if settings.quick:
         lines.append(
@@ -71,7 +72,7 @@ def header_lines(config: pytest.Config, settings: Settings, items: list[pytest.I
         )
     if settings.workload:
         lines.append(f"dlbench: workload {settings.workload}; bounds of tests that use it are off")
-    return lines + [f"dlbench: the command line overrides {text}" for text in settings.overridden]
+    return lines
 
 
 def _seeds(seeds: tuple[int, ...]) -> str:

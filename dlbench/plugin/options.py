@@ -6,10 +6,15 @@ Every option is also an ini key of the same name, with underscores; the command 
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DEFAULT_SEEDS = 5
 MOST_SEEDS = 100_000
@@ -26,9 +31,10 @@ def seed_range(text: str) -> range:
     Raises:
         argparse.ArgumentTypeError: neither form, no seed, or more than 100,000.
     """
-    first, dash, last = text.strip().partition("-")
-    if first.isdecimal() and (last.isdecimal() or not dash):
-        seeds = range(int(first), int(last) + 1) if dash else range(int(first))
+    numbers = re.fullmatch(r"([0-9]{1,10})(?:-([0-9]{1,10}))?", text.strip())
+    if numbers:
+        first, last = numbers.groups()
+        seeds = range(int(first), int(last) + 1) if last else range(int(first))
         if 1 <= len(seeds) <= MOST_SEEDS and seeds[-1] < 2**32:
             return seeds
     raise argparse.ArgumentTypeError(
@@ -105,22 +111,22 @@ class Settings:
         """
         overridden: list[str] = []
 
-        def value(name: str) -> object:
+        def value(name: str, read: Callable[[Any], Any]) -> Any:  # noqa: ANN401
             ini, option = config.getini(name), config.getoption(name)
+            written = read(ini) if ini else None
             if option is None:
-                return ini
-            if ini and str(ini) != str(option):
+                return written
+            if written is not None and written != option:
                 overridden.append(f"{name}={ini}")
             return option
 
-        quick = bool(value("dlbench_quick"))
-        seeds = value("dlbench_seeds") or (QUICK_SEEDS if quick else DEFAULT_SEEDS)
-        report = str(value("dlbench_report") or "")
+        quick = bool(value("dlbench_quick", bool))
+        seeds = value("dlbench_seeds", _ini_seeds) or range(QUICK_SEEDS if quick else DEFAULT_SEEDS)
         return cls(
-            seeds=tuple(seeds if isinstance(seeds, range) else _ini_seeds(str(seeds))),
+            seeds=tuple(seeds),
             quick=quick,
-            workload=str(value("dlbench_workload") or "") or None,
-            report=_report_folder(config, report) if report else None,
+            workload=value("dlbench_workload", str) or None,
+            report=_report_folder(config, value("dlbench_report", str)),
             overridden=tuple(overridden),
         )
 
@@ -142,12 +148,23 @@ def _ini_seeds(text: str) -> range:
         raise pytest.UsageError(f"dlbench_seeds: {error}") from error
 
 
-def _report_folder(config: pytest.Config, text: str) -> Path:
-    folder = config.rootpath / text
-    if folder.exists() and (not folder.is_dir() or any(folder.glob("*.py"))):
+def _report_folder(config: pytest.Config, text: str | None) -> Path | None:
+    """Return the folder, where pytest's own options put a path: seen from where the user stands."""
+    if not text:
+        return None
+    asked = config.getoption("dlbench_report") is not None
+    folder = (config.invocation_params.dir if asked else config.rootpath) / text
+    is_code = folder.is_dir() and (folder.resolve() == config.rootpath or any(folder.glob("*.py")))
+    if is_code or folder.is_file() or "::" in text:
         raise pytest.UsageError(
-            f"--dlbench-report: {text!r} is no folder for a report (it is a file, or holds Python "
+            f"--dlbench-report: {text!r} is no folder for a report (it is a file or a test, or holds "
             "code). Name the folder with an equals sign, --dlbench-report=DIR, or none at all and "
             "put the option behind the test paths"
         )
     return folder
+
+
+def from_here(config: pytest.Config, path: Path) -> str:
+    """Return a path as it is seen from where pytest was started."""
+    here = config.invocation_params.dir
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

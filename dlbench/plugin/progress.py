@@ -32,14 +32,19 @@ class Progress:
         self._live = self._reporter is not None and (
             self._reporter.isatty and self._reporter.hasmarkup
         )
-        self._name = ""
+        self._name = self._unit = ""
         self._start = self._written = 0.0
         self._shown = False
 
     @contextlib.contextmanager
-    def of(self, name: str) -> Iterator[None]:
-        """Show the progress of what is called `name` inside the block; leave no line behind it."""
-        self._name, self._start = name, time.monotonic()
+    def of(self, name: str, unit: str) -> Iterator[None]:
+        """Show the progress of what is called `name` inside the block; leave no line behind it.
+
+        Args:
+            name: the test's.
+            unit: what is counted.
+        """
+        self._name, self._unit, self._start = name, unit, time.monotonic()
         self._written = self._start
         try:
             yield
@@ -48,7 +53,7 @@ class Progress:
                 self._show("")
 
     def update(self, done: int, total: int) -> None:
-        """Say how many of all updates are done; most calls write nothing and cost nothing."""
+        """Say how many of all are done; most calls write nothing and cost nothing."""
         if self._reporter is None or self._reporter.verbosity < 0:
             return
         now = time.monotonic()
@@ -57,7 +62,7 @@ class Progress:
             return
         self._written = now
         left = (now - self._start) / done * (total - done)
-        self._show(f"{self._name}: {done:,} of {total:,} updates, {_duration(left)} left")
+        self._show(f"{self._name}: {done:,} of {total:,} {self._unit}, {_duration(left)} left")
 
     def _show(self, text: str) -> None:
         with self._uncaptured():

@@ -5,15 +5,18 @@ from __future__ import annotations
 import shlex
 import shutil
 import time
+import traceback
 from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import pytest
 
+from dlbench.plugin.options import from_here
 from dlbench.plugin.summary import summary_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
     from dlbench.history.record import Record
@@ -50,6 +53,7 @@ class RunSession:
         self.problems: list[str] = []
         """What went wrong at the end, in sentences."""
         self.page: Path | None = None
+        self._complete = False
         self._cargo: dict[str, Cargo] = {}
         self._outcomes: dict[str, str] = {}
         self._started = datetime.now().astimezone()
@@ -61,7 +65,7 @@ class RunSession:
         if cargo is not None:
             self._cargo[report.nodeid] = cargo
         outcome = outcome_of(report)
-        if report.when == "call" or outcome in {"error", "skipped"}:
+        if report.when == "call" or outcome != "passed":
             self._outcomes[report.nodeid] = outcome
 
     @property
@@ -77,13 +81,11 @@ class RunSession:
         """Whether any test used one of the fixtures."""
         return bool(self._cargo)
 
-    def run(self, exit_status: int) -> Run:
+    def run(self) -> Run:
         """Return all that is known of this run."""
         from dlbench.history.environment import commit
         from dlbench.history.run import Run
 
-        ended = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-        limited = bool(self.config.getoption("maxfail", 0)) and "failed" in self._outcomes.values()
         return Run(
             records=self.records,
             session={
@@ -93,7 +95,7 @@ class RunSession:
                 "seeds": len(self.settings.seeds),
                 "quick": self.settings.quick,
                 "counts": dict(Counter(self._outcomes.values())),
-                "complete": exit_status in ended and not limited,
+                "complete": self._complete,
                 "commit": commit(self.config.rootpath),
             },
             introduction=self._introduction(),
@@ -102,28 +104,39 @@ class RunSession:
         )
 
     def _introduction(self) -> str:
-        """Return the README.md beside the modules, where they all lie in one folder that has one."""
-        folders = {self.config.rootpath.joinpath(cargo["module"]).parent for cargo in self._cargo.values()}
+        """Return the README.md beside the modules, where they lie in one folder that has one."""
+        root = self.config.rootpath
+        folders = {root.joinpath(cargo["module"]).parent for cargo in self._cargo.values()}
         readme = folders.pop() / "README.md"
-        return readme.read_text(encoding="utf-8") if not folders and readme.is_file() else ""
+        try:
+            return "" if folders else readme.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""  # there is none, or it may not be read
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, exitstatus: int) -> None:
-        """Write `run.json` and the page; what cannot be written is told, and loses nothing else."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        """Write `run.json` and the page; what cannot be written is told, and fails the session."""
+        self._complete = len(self._outcomes) >= session.testscollected
         folder = self.settings.report
-        if self.is_worker or folder is None or not self.used:
-            return
+        if folder is not None and self.used and not self.is_worker:
+            self._write(folder)
+        if self.problems and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        return (yield)
+
+    def _write(self, folder: Path) -> None:
         from dlbench.history.run import write_run
         from dlbench.report import write_report
 
-        run = self.run(exitstatus)
+        told = f"the report could not be written to {from_here(self.config, folder)}"
         try:
+            run = self.run()
             write_run(run, folder / "run.json")
             self.page = write_report(run, folder)
         except OSError as error:
-            self.problems.append(
-                f"the report could not be written to {folder}: {error.strerror or error}"
-            )
+            self.problems.append(f"{told}: {error.strerror or error}")
+        except Exception:  # noqa: BLE001 - no defect of a report may hide what the tests found
+            self.problems.append(f"{told}\n{traceback.format_exc()}")
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -133,19 +146,20 @@ class RunSession:
         lines = [] if self.is_worker else summary_lines(self, width, color=reporter.hasmarkup)
         if lines:
             reporter.section("dlbench")
-            reporter.write("\n".join(lines) + "\n")
+        for line in lines:  # one by one: pytest writes a text that the terminal's encoding lacks
+            reporter.write_line(line)  # in escapes, line ends too
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_benchmark_update_json(self, output_json: dict[str, Any]) -> None:
-        """Put the session and the modules' texts into pytest-benchmark's file, beside the records."""
+        """Put the session and the modules' texts at the top of pytest-benchmark's file."""
         if self.used:
             from dlbench.history.record import KEY
 
-            output_json[KEY] = self.run(pytest.ExitCode.OK).header()
+            output_json[KEY] = self.run().header()
 
 
 def outcome_of(report: pytest.TestReport) -> str:
-    """Return the one word for a test's phase: passed, failed, error, skipped, xfailed or xpassed."""
+    """Return what became of a test's phase: passed, failed, error, skipped, xfailed, xpassed."""
     if hasattr(report, "wasxfail"):
         return "xfailed" if report.skipped else "xpassed"
     if report.failed:
@@ -158,4 +172,3 @@ def first_line(report: pytest.TestReport) -> str | None:
     crash: Any = getattr(report.longrepr, "reprcrash", None)
     text = getattr(crash, "message", None) or (str(report.longrepr) if report.failed else "")
     return next((line.strip() for line in text.splitlines() if line.strip()), None)
-

@@ -8,6 +8,8 @@ import textwrap
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from dlbench.plugin.options import from_here
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -44,9 +46,10 @@ def summary_lines(session: RunSession, width: int, *, color: bool) -> list[str]:
         held = sum(record["outcome"] == "passed" for record in counted)
         lines.append(f"parameters: {len(counted)} models counted, {held} as expected")
     lines += _bounds_note(session)
-    lines += session.problems
+    lines += [f"the command line overrides {text}" for text in session.settings.overridden]
+    lines += [_printable(line) for problem in session.problems for line in problem.splitlines()]
     if session.page is not None:
-        lines.append(f"report: {_relative(session)}")
+        lines.append(f"report: {from_here(session.config, session.page)}")
     return lines
 
 
@@ -62,7 +65,7 @@ def _table_lines(records: list[Record], width: int, *, color: bool) -> list[str]
         table.add_column(heading, justify="right", no_wrap=True)
     tests: list[str] = []
     for record in records:
-        test = record["case"].split("[", 1)[0]
+        test = _test(record)
         if test not in tests[-1:]:
             tests.append(test)
             table.add_row()  # rich has no cell that spans columns: the name takes this line's place
@@ -87,10 +90,16 @@ def _cells(record: Record) -> list[str]:
     ]
 
 
+def _test(record: Record) -> str:
+    """Return the test's id without its parameters; a folder's name may have brackets too."""
+    head, found, _ = record["case"].partition(f"::{record['test']}[")
+    return f"{head}::{record['test']}" if found else record["case"]
+
+
 def _label(record: Record) -> str:
-    """Return what tells a record from the others of its test, and how the test ended if not well."""
-    _, bracket, params = record["case"].partition("[")
-    words = [params.removesuffix("]")] if bracket else []
+    """Return what tells a record from its test's others, and how the test ended if not well."""
+    params = record["case"].removeprefix(_test(record))
+    words = [params[1:-1]] if params else []
     words += [record["name"]] if record["name"] else []
     ended = "" if record["outcome"] == "passed" else f" [red]{record['outcome']}[/red]"
     from rich.markup import escape
@@ -139,16 +148,14 @@ def _bounds_note(session: RunSession) -> list[str]:
         return []
     why = "--dlbench-quick" if session.settings.quick else "--dlbench-workload"
     lines = [f"bounds are off ({why}): assertions were tried, and fail no test"]
-    unheld = {record["case"]: record["message"] for record in off if record["message"]}
-    return lines + [f"  would not have held: {case}: {text}" for case, text in unheld.items()]
-
-
-def _relative(session: RunSession) -> str:
-    page = session.page
-    if page is None:
-        return ""
-    here = session.config.invocation_params.dir
-    return str(page.relative_to(here) if page.is_relative_to(here) else page)
+    unheld = {
+        record["case"]: record["message"]
+        for record in off
+        if record["message"] and record["outcome"] == "passed"
+    }
+    return lines + [
+        _printable(f"  would not have held: {case}: {text}") for case, text in unheld.items()
+    ]
 
 
 def _rendered(table: Table, width: int, *, color: bool) -> list[str]:
@@ -163,6 +170,7 @@ def _rendered(table: Table, width: int, *, color: bool) -> list[str]:
         color_system="standard" if color else None,
         highlight=False,
         legacy_windows=False,
+        emoji=False,
     )
     console.print(table)
     return [line.rstrip() for line in target.getvalue().rstrip("\n").split("\n")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,10 +19,10 @@ _FEW = 100_000
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Return a number with three digits that count, whole numbers in full.
+    """Return what was measured with three digits that count, whole numbers in full.
 
-    >>> number(0.92537), number(227.2), number(138357544), number(0.99971), number(0.0001)
-    ('0.925', '227', '138,357,544', '0.9997', '0.0001')
+    >>> number(0.92537), number(0.24), number(227.2), number(138357544), number(0.99971)
+    ('0.925', '0.240', '227', '138,357,544', '0.9997')
     """
     if value is None or not math.isfinite(value):
         return UNKNOWN
@@ -30,7 +31,7 @@ def number(value: float | None, digits: int = 3) -> str:
     if abs(value) >= 10 ** (digits - 1):
         text = f"{value:,.0f}" if abs(value) < _FEW else f"{value:.{digits}g}"
         return _signed(text.replace("e+0", "e").replace("e+", "e"))
-    text = f"{value:.{digits}g}"
+    text = f"{value:#.{digits}g}"
     if abs(float(text)) == 1 and digits < 7:  # noqa: PLR2004 - 0.9997 is not 1
         return number(value, digits + 1)
     return _signed(text.replace("e-0", "e-"))
@@ -54,8 +55,8 @@ def setting(value: object) -> str:
 def seconds(value: float | None) -> str:
     """Return a time with the unit that suits it.
 
-    >>> seconds(4.2e-05), seconds(0.00131), seconds(2.5), seconds(123.4), seconds(7300)
-    ('42 µs', '1.31 ms', '2.5 s', '2 min 3 s', '2 h 2 min')
+    >>> seconds(4.25e-05), seconds(0.00131), seconds(2.5), seconds(123.4), seconds(7300)
+    ('42.5 µs', '1.31 ms', '2.50 s', '2 min 3 s', '2 h 2 min')
     """
     if value is None or not math.isfinite(value):
         return UNKNOWN
@@ -123,6 +124,11 @@ def sentence(text: str) -> str:
     """Return a text that begins with a capital and ends with a full stop."""
     text = text.strip()
     return text if not text else text[0].upper() + text[1:] + ("" if text[-1] in ".!?…" else ".")
+
+
+def tied(text: str) -> str:
+    """Return a text whose ranges do not break at the end of a line."""
+    return re.sub(r"(?<=\d)–(?=\d)", "–\N{WORD JOINER}", text)
 
 
 def shortened(text: str, length: int = 28) -> str:

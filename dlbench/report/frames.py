@@ -54,12 +54,14 @@ PER_SEED_NUMBERS = ("steps_to_target", "mean_log_loss", "oscillation")
 def case_frame(records: Sequence[Record]) -> pd.DataFrame:
     """Return a row a record: what was trained, how its test ended, what a step takes.
 
-    Seconds are a training step's; numbers that a record does not have are NaN.
+    Seconds are a training step's; a number that a record does not have is NaN, a text is empty.
     """
     rows = [_case(position, record) for position, record in enumerate(records)]
     frame = pd.DataFrame(rows, columns=list(CASE_COLUMNS))
     numeric = ["learning_rate", "batch_size", "updates_per_epoch", "steps", "target"]
     numeric += ["constant_loss", "step_seconds", "samples_per_second", "duration"]
+    texts = ["name", "message"]
+    frame[texts] = frame[texts].astype(object).where(frame[texts].notna(), "")
     frame[numeric] = frame[numeric].apply(pd.to_numeric, errors="coerce").astype(float)
     return frame
 

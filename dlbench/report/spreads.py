@@ -35,17 +35,21 @@ class Spread:
         """What `low` and `high` are: the interquartile range, or the whole range."""
         return "IQR" if self.count >= QUARTILES_FROM else "range"
 
-    def text(self) -> str:
-        """Return `227 (IQR 215–257)`; the median alone if there is no spread."""
-        alone = number(self.median)
-        low, high = number(self.low), number(self.high)
-        if self.count < LEAST_SPREAD or low == high == alone:
-            return alone
-        return f"{alone} ({self.name} {low}–{high if high != UNKNOWN else 'never'})"
+    def text(self, unit: str = "") -> str:
+        """Return `227 updates (IQR 215–257)`; the median alone if there is no spread."""
+        alone = f"{number(self.median)} {unit}".strip()
+        return f"{alone} ({self.name} {self._around()})" if self._around() else alone
 
     def cell(self) -> str:
         """Return `227 [215–257]`, for a table whose caption explains the brackets."""
-        return self.text().replace(f"({self.name} ", "[").replace(")", "]")
+        alone = number(self.median)
+        return f"{alone} [{self._around()}]" if self._around() else alone
+
+    def _around(self) -> str:
+        low, high = number(self.low), number(self.high)
+        if self.count < LEAST_SPREAD or low == high == number(self.median):
+            return ""
+        return f"{low}–{high}" if high != UNKNOWN else f"from {low}"
 
 
 def spread(values: Iterable[float], *, higher: bool = False) -> Spread:

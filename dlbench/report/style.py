@@ -6,6 +6,7 @@ of a factor has the same colour in every figure of a page.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator
 
-from dlbench.report.formatting import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,6 +36,12 @@ BLUE, ORANGE, GREEN, RED, PINK, BROWN, GREY, SKY = (
 )
 CATEGORIES = (BLUE, ORANGE, GREEN, PINK, RED, SKY, BROWN, GREY)
 
+RAMPS = (("plasma", 0.8), ("viridis", 0.83), ("rocket", 0.75))
+"""For numbers: the ramp of a run's first factor, of its second, and so on, and where each ends.
+
+All rise evenly in lightness, so that they keep their order in grey and to the colour-blind.
+"""
+
 REGIME_COLOURS = {
     "converged": GREEN,
     "slow": BLUE,
@@ -44,6 +50,12 @@ REGIME_COLOURS = {
     "unknown": GREY,
 }
 REGIME_MARKS = {"converged": "o", "slow": "s", "stalled": "v", "diverged": "X", "unknown": "d"}
+
+TOO_LONG = 1e6
+"""A number above it has an exponent on an axis."""
+
+NARROW = 200.0
+"""A logarithmic axis that spans less has ticks at 2 and 5 too."""
 
 DASHES: tuple[Any, ...] = ("", (4, 1.5), (1.2, 1.2), (6, 1.5, 1.2, 1.5), (2.5, 1), (8, 2))
 MARKS = ("o", "s", "D", "^", "v", "P", "p", "h", "<", ">")
@@ -127,12 +139,14 @@ class Palette:
             for factor in study.factors:
                 numbers = factor.numbers or (None,) * len(factor.levels)
                 found.setdefault(factor.name, {}).update(zip(factor.levels, numbers, strict=True))
-        levels, colours = {}, {}
-        for name, by_level in found.items():
+        levels, colours, ramps = {}, {}, itertools.cycle(RAMPS)
+        # The factor with the most levels takes the ramp that tells most apart.
+        for name, by_level in sorted(found.items(), key=lambda one: -len(one[1])):
             ordered = all(value is not None for value in by_level.values())
             names = sorted(by_level, key=lambda one: by_level[one] or 0.0) if ordered else by_level  # noqa: B023
             levels[name] = {level: place for place, level in enumerate(names)}
-            colours[name] = _rising(len(by_level)) if ordered else _different(len(by_level))
+            count = len(by_level)
+            colours[name] = _rising(count, *next(ramps)) if ordered else _different(count)
         return cls(levels, colours)
 
     def colour(self, factor: Factor, level: str) -> str:
@@ -156,7 +170,9 @@ class Palette:
 def plain_numbers(axis: Any) -> None:  # noqa: ANN401 - Matplotlib's XAxis or YAxis
     """Write an axis's numbers as the page writes them; powers of ten beyond a reader's reach."""
     if axis.get_scale() == "log":
-        axis.set_major_locator(LogLocator(numticks=8))
+        low, high = axis.get_view_interval()
+        narrow = high < NARROW * low
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,), numticks=8))
         axis.set_major_formatter(FuncFormatter(_log_text))
         axis.set_minor_formatter(FuncFormatter(lambda value, place: ""))  # noqa: ARG005
     else:
@@ -186,12 +202,12 @@ def _log_text(value: float, place: int) -> str:
 
 
 def _axis_text(value: float) -> str:
-    return number(float(value), 4)
+    return f"{value:,.4g}".replace("-", "−") if abs(value) < TOO_LONG else f"{value:.3g}"
 
 
-def _rising(count: int) -> tuple[str, ...]:
-    shades = np.linspace(0.0, 0.83, count) if count > 1 else [0.3]
-    cmap = sns.color_palette("viridis", as_cmap=True)
+def _rising(count: int, ramp: str, lightest: float) -> tuple[str, ...]:
+    shades = np.linspace(0.0, lightest, count) if count > 1 else [0.3]
+    cmap = sns.color_palette(ramp, as_cmap=True)
     return tuple(sns.color_palette([cmap(float(shade)) for shade in shades]).as_hex())
 
 

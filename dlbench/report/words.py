@@ -16,6 +16,7 @@ from dlbench.report.formatting import (
     listed,
     number,
     sentence,
+    setting,
 )
 from dlbench.report.spreads import Spread, spread
 
@@ -74,24 +75,31 @@ def regime_counts(seeds: pd.DataFrame) -> dict[str, int]:
     return {regime: counts[regime] for regime in order if counts[regime]}
 
 
+def names(metrics: list[str]) -> str:
+    """Return metrics by their names in words, as a list in a sentence."""
+    return listed([humanized(metric) for metric in metrics])
+
+
 def _to_target(study: Study, record: int) -> str:
     assert study.target is not None  # noqa: S101 - asked by `outcome` only
     metric, value = study.target
     seeds = study.of(record)
-    goal = f"{humanized(metric)} {number(value)}"
+    goal = f"{humanized(metric)} {setting(value)}"
     steps = seeds["steps_to_target"]
     there = steps[np.isfinite(steps)]
     if there.empty:
         regimes = _regimes(Counter(seeds["regime"]))
-        return f"no seed reached {goal} ({regimes}); {final(study, record)}"
+        end = study.cases.set_index("record").loc[record, "steps"]
+        return (
+            f"no seed reached {goal} in {number(float(end))} {study.update}s ({regimes}); "
+            f"{final(study, record)}"
+        )
     who = _all(len(seeds)) if len(there) == len(seeds) else f"{len(there)} of {len(seeds)} seeds"
     taken = spread(there)
     median = "a median of " if len(there) > 1 else ""
-    text = f"{who} reached {goal} after {median}{taken.text()} {study.update}s"
-    if len(there) == len(seeds):
-        return text
-    rest = seeds.loc[~np.isfinite(steps), "regime"]
-    return f"{text}; of the others, {_regimes(Counter(rest))}"
+    text = f"{who} reached {goal} after {median}{taken.text(study.update + 's')}"
+    rest = Counter(seeds.loc[~np.isfinite(steps), "regime"])
+    return f"{text}; the rest: {_regimes(rest)}" if rest else text
 
 
 def _all(count: int) -> str:
@@ -102,7 +110,7 @@ def _regimes(counts: Counter[str]) -> str:
     order = [*reversed(REGIMES), *sorted(set(counts) - set(REGIMES))]
     total = sum(counts.values())
     if len(counts) == 1:
-        return next(iter(counts)) if total == 1 else f"all {total} {next(iter(counts))}"
+        return f"{total} {next(iter(counts))}"
     return listed([f"{counts[regime]} {regime}" for regime in order if counts[regime]])
 
 
@@ -140,8 +148,12 @@ def question(study: Study) -> str:
     for name in ("learning_rate", "batch_size", "steps"):
         values = cases[name].dropna().unique()
         if len(values) == 1 and study.factor(name) is None:
-            value = number(values[0])
-            same.append(f"{value} {study.update}s" if name == "steps" else f"{humanized(name)} {value}")
+            value = float(values[0])
+            same.append(
+                f"{number(value)} {study.update}s"
+                if name == "steps"
+                else f"{humanized(name)} {setting(value)}"
+            )
     counts = cases["seeds"].unique()
     same.append(
         f"{counted(int(counts[0]), 'seed')} each" if len(counts) == 1
@@ -150,7 +162,7 @@ def question(study: Study) -> str:
     if study.target:
         metric, value = study.target
         sign = "≥" if study.higher(metric) else "≤"
-        same.append(f"target {humanized(metric)} {sign} {number(value)}")
+        same.append(f"target {humanized(metric)} {sign} {setting(value)}")
     told = ", ".join(same)
     return sentence(f"{listed(varied)}: {told}" if varied else told)
 
@@ -181,7 +193,7 @@ def headline(study: Study) -> str:
     failed = [one for one in records if _all_failed(study, one)]
     if best is None or len(failed) == len(records):
         return sentence(f"in all {len(records)} cases every seed failed to train")
-    text = f"best of {len(records)}, {_at(study, best)}, {outcome(study, best)}"
+    text = f"best of {len(records)} {_at(study, best)}: {outcome(study, best)}"
     if failed:
         names = listed([_at(study, one) for one in failed[:4]])
         more = f" and in {len(failed) - 4} more cases" if len(failed) > 4 else ""  # noqa: PLR2004
@@ -190,15 +202,19 @@ def headline(study: Study) -> str:
 
 
 def best_case(study: Study, records: list[int]) -> int | None:
-    """Return the case that reached the target soonest, else the one with the best last value."""
+    """Return the case that reached the target soonest, else the one with the best last value.
+
+    Cases are told apart by three of four seeds first, so that one where many fail is not the best
+    for those that did not.
+    """
     metric = study.primary
     known = [one for one in records if not study.of(one).empty]
     if not known or metric is None or f"final_{metric}" not in study.seeds:
         return None
     if study.target:
-        steps = {one: reached(study, one).median for one in known}
-        soonest = min(known, key=lambda one: steps[one])
-        if math.isfinite(steps[soonest]):
+        steps = {one: reached(study, one) for one in known}
+        soonest = min(known, key=lambda one: (steps[one].high, steps[one].median))
+        if math.isfinite(steps[soonest].median):
             return soonest
     sign = -1 if study.higher(metric) else 1
     return min(known, key=lambda one: sign * final_spread(study, one, metric).median)
@@ -255,6 +271,8 @@ def _all_failed(study: Study, record: int) -> bool:
 
 
 def _line(study: Study, record: int) -> str:
+    if study.counts_models and study.factors:
+        return sentence(f"{study.label(record)}: {outcome(study, record)}")
     place = _at(study, record)
     return sentence(f"{place}, {outcome(study, record)}" if place else outcome(study, record))
 
@@ -286,8 +304,9 @@ def _count(study: Study, record: int) -> str:
     total = found.iloc[0]
     frozen = int(total["non_trainable"])
     rest = f", {number(frozen)} of them not trained" if frozen else ""
+    who = f"{total['model']}: " if not study.factors else ""
     return (
-        f"{total['model']} has {number(int(total['unique']))} parameters in "
+        f"{who}{number(int(total['unique']))} parameters in "
         f"{counted(int(total['layers']), 'layer')}{rest}"
     )
 

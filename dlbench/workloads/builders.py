@@ -63,7 +63,12 @@ def cnn(
         output: of the last layer; `None` for a regression.
     """
     return partial(
-        build_cnn, tuple(shape), outputs, filters=tuple(filters), activation=activation, output=output
+        build_cnn,
+        tuple(shape),
+        outputs,
+        filters=tuple(filters),
+        activation=activation,
+        output=output,
     )
 
 
@@ -97,9 +102,10 @@ def build_cnn(
     import keras
 
     model = keras.Sequential([keras.Input(shape)])
+    layout = {"data_format": "channels_last"}  # whatever keras.json says: the data have it so
     for count in filters:
-        model.add(keras.layers.Conv2D(count, 3, padding="same", activation=activation))
-        model.add(keras.layers.MaxPooling2D(2))
+        model.add(keras.layers.Conv2D(count, 3, padding="same", activation=activation, **layout))
+        model.add(keras.layers.MaxPooling2D(2, **layout))
     model.add(keras.layers.Flatten())
     model.add(keras.layers.Dense(outputs, activation=output))
     return model

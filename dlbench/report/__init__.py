@@ -1,0 +1,43 @@
+"""The report: a saved run as one page that people like to read and to send.
+
+One way through: records become tidy frames (`frames`), frames are grouped by what varies (`analysis`,
+`study`), studies become figures (`figures`), sentences (`words`) and tables (`tables`), and these a
+page (`summary`, `page`). Nothing flows back, and nothing knows a benchmark by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from dlbench.history.run import Run
+
+__all__ = ["Progress", "write_report"]
+
+Progress: TypeAlias = Callable[[int, int, str], None]
+"""Called with how many figures are drawn, of how many studies' worth, and what comes next."""
+
+
+def write_report(run: Run, folder: Path, *, on_progress: Progress | None = None) -> Path:
+    """Write a run's report: `folder/index.html`, and its figures in `folder/figures`.
+
+    The page is self-contained and needs no network. Figures that an earlier report left in the folder
+    are removed, and nothing else.
+
+    Args:
+        run: what was measured.
+        folder: made if need be.
+        on_progress: called before each study with how many are done, how many there are, and its
+            title.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        OSError: no space, or no permission; a page that stood there before is still there.
+    """
+    from dlbench.report.writing import write
+
+    return write(run, folder, on_progress or (lambda done, total, title: None))

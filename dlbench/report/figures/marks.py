@@ -1,0 +1,187 @@
+"""What figures of one number a seed share: a mark a seed, a line through medians, the failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.lines import Line2D
+
+from dlbench.report.formatting import shortened
+from dlbench.report.spreads import spread
+from dlbench.report.style import INK, QUIET, REGIME_COLOURS, REGIME_MARKS, Palette
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from dlbench.report.study import Factor, Study
+
+EDGE = 0.955
+"""Where marks stand that have no finite place: a share of the panel's height."""
+
+DECADE = 10.0
+
+
+def points(study: Study, column: str, factor: Factor) -> pd.DataFrame:
+    """Return a row a seed: what is drawn up, the factor's number, regime and levels.
+
+    `value` is NaN where a run diverged or never came to it: these stand at the panel's edge.
+    """
+    frame = study.seeds.copy()
+    frame["number"] = [factor.number(level) for level in frame[factor.column]]
+    frame["value"] = frame[column].where(np.isfinite(frame[column]))
+    if column != "steps_to_target":
+        frame["value"] = frame["value"].where(frame["regime"] != "diverged")
+    kept = ["record", "seed", "regime", "number", "value"]
+    return frame[[*kept, *(one.column for one in study.factors)]]
+
+
+def medians(study: Study, frame: pd.DataFrame, *, higher: bool) -> pd.DataFrame:
+    """Return a row a case: the median of its seeds, the failed counted as the worst."""
+    rows = [
+        {
+            **case.iloc[0][["record", "number", *(one.column for one in study.factors)]],
+            "median": spread(case["value"], higher=higher).median,
+        }
+        for _, case in frame.groupby("record", sort=False)
+    ]
+    result = pd.DataFrame(rows).sort_values("number", kind="stable")
+    for one in study.factors:
+        result[one.column] = result[one.column].astype(frame[one.column].dtype)
+    return result.assign(median=result["median"].where(np.isfinite(result["median"])))
+
+
+def scatter(  # noqa: PLR0913
+    axes: Axes,
+    study: Study,
+    frame: pd.DataFrame,
+    *,
+    higher: bool,
+    hue: Factor | None,
+    palette: Palette,
+) -> None:
+    """Draw a mark a seed, by regime, and a line through each series' medians.
+
+    Without a further factor the regimes have the colours; with one, its levels have.
+    """
+    middle = medians(study, frame, higher=higher)
+    lines = middle.dropna(subset="median")
+    rest = [one.column for one in study.factors if one is not hue][1:]
+    if len(lines):
+        by_hue: dict[str, Any] = {"color": QUIET}
+        if hue:
+            by_hue = {"hue": hue.column, "palette": palette.colour_map(hue)}
+        lines = lines.assign(series=lines[rest].astype(str).agg(" ".join, axis=1) if rest else "")
+        sns.lineplot(
+            lines, x="number", y="median", units="series", estimator=None, ax=axes, legend=False,
+            linewidth=1.2, zorder=2, **by_hue,
+        )  # fmt: skip
+    shown = frame.dropna(subset="value")
+    shown = shown.assign(number=shown["number"] * _beside(shown, hue))
+    if len(shown):
+        colours = palette.colour_map(hue) if hue else REGIME_COLOURS
+        sns.scatterplot(
+            shown, x="number", y="value", hue=hue.column if hue else "regime", palette=colours,
+            style="regime", markers=REGIME_MARKS, s=30, linewidth=0.5, edgecolor="white",
+            legend=False, ax=axes, zorder=3,
+        )  # fmt: skip
+
+
+def _beside(shown: pd.DataFrame, hue: Factor | None) -> np.ndarray:
+    """Return a factor near 1 a mark: seeds, and the series of a hue, stand beside each other."""
+    seeds = shown.groupby("record")["seed"].rank().to_numpy()
+    seeds = (seeds - (seeds.max() + 1) / 2) / max(seeds.max() - 1, 1)
+    series = np.zeros(len(shown))
+    if hue:
+        series = np.array([hue.levels.index(level) for level in shown[hue.column]], dtype=float)
+        series = (series - (len(hue.levels) - 1) / 2) / max(len(hue.levels) - 1, 1)
+    wide = span(shown["number"]) ** 0.04 if (shown["number"] > 0).all() else 1.0
+    return np.asarray(wide ** (0.5 * seeds + 1.5 * series), dtype=float)
+
+
+def scale(axes: Axes, numbers: pd.Series[Any], values: pd.Series[Any], *, share: bool) -> None:
+    """Set the axes' scales by what they hold: logarithmic from a decade on, if all is above 0.
+
+    Shares such as an accuracy stay on a linear axis.
+    """
+    if span(numbers) >= DECADE:
+        axes.set_xscale("log")
+    if not share and span(values) > DECADE:
+        axes.set_yscale("log")
+    axes.margins(x=0.08)
+
+
+def at_edge(axes: Axes, frame: pd.DataFrame, *, word: str, top: bool, colour: str) -> None:
+    """Mark the seeds without a finite value at the edge, each place with how many of how many."""
+    lost = frame[frame["value"].isna()]
+    if lost.empty:
+        return
+    low, high = axes.get_ylim()
+    log = axes.get_yscale() == "log"
+    share = EDGE if top else 1 - EDGE
+    room = 0.24
+    if log:
+        grow = (high / low) ** room
+        axes.set_ylim((low, high * grow) if top else (low / grow, high))
+    else:
+        ticks = [tick for tick in axes.get_yticks() if low <= tick <= high]
+        grow = (high - low) * room
+        axes.set_ylim((low, high + grow) if top else (low - grow, high))
+        axes.set_yticks(ticks)  # none where no value can be
+    transform = axes.get_xaxis_transform()
+    for place, group in lost.groupby("number"):
+        seeds = int((frame["number"] == place).sum())
+        axes.plot(
+            [place], [share], marker="X", markersize=8, color=colour, markeredgecolor="white",
+            markeredgewidth=0.7, linestyle="none", transform=transform, clip_on=False, zorder=5,
+        )  # fmt: skip
+        axes.annotate(
+            f"{len(group)} of {seeds}\n{word}",
+            (float(place), share),
+            xycoords=transform,
+            xytext=(0, -8 if top else 8),
+            textcoords="offset points",
+            ha="center",
+            va="top" if top else "bottom",
+            fontsize=7.5,
+            color=INK,
+            linespacing=1.1,
+        )
+
+
+def legend(
+    figure: Figure, study: Study, palette: Palette, hue: Factor | None, regimes: Sequence[str]
+) -> None:
+    """Draw the figure's legend: the levels of a further factor, and the regimes that occur."""
+    handles = []
+    if hue:
+        handles += [
+            Line2D([], [], color=palette.colour(hue, level), linewidth=2, label=f"{hue.title} {shortened(level)}")
+            for level in hue.levels
+        ]
+    handles += [
+        Line2D(
+            [], [], linestyle="none", marker=REGIME_MARKS[regime], markersize=6.5, label=regime,
+            color=QUIET if hue else REGIME_COLOURS[regime],
+        )
+        for regime in REGIME_MARKS
+        if regime in regimes
+    ]  # fmt: skip
+    if len(study.seeds) and handles:
+        figure.legend(
+            handles=handles,
+            loc="outside upper left",
+            ncols=min(len(handles), 7),
+            columnspacing=1.4,
+            handlelength=1.6,
+        )
+
+
+def span(values: pd.Series[Any]) -> float:
+    """Return how many times the smallest value the largest is; 1 where they are not above 0."""
+    known = values[np.isfinite(values)]
+    return float(known.max() / known.min()) if len(known) and known.min() > 0 else 1.0

@@ -1,0 +1,70 @@
+"""The page: a summary and its pictures through the templates, into one self-contained file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, TypedDict
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from dlbench.report.formatting import sentence, tied
+from dlbench.report.markdown import rendered
+
+if TYPE_CHECKING:
+    from dlbench.report.pictures import Picture
+    from dlbench.report.summary import Summary
+
+TEMPLATES = "templates"
+
+OUTCOME_SIGNS = {"passed": "✓", "xfailed": "✓", "skipped": "–"}
+"""Every other outcome has a cross."""
+
+
+class Pictures(TypedDict):
+    """The pictures of a page, by the anchors of what they belong to."""
+
+    studies: Mapping[str, Sequence[Picture]]
+    analyses: Mapping[str, Sequence[Picture]]
+
+
+def page(summary: Summary, pictures: Pictures) -> str:
+    """Return the report as HTML.
+
+    The page asks for nothing from outside, and its own policy forbids it to: even a text that slipped
+    through as markup could load nothing and run no script.
+    """
+    environment = _environment()
+    script = _source("page.js")
+    return environment.get_template("page.html").render(
+        summary=summary,
+        pictures=pictures,
+        style=Markup(_source("page.css")),  # noqa: S704 - our own file
+        script=Markup(script),  # noqa: S704 - our own file
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("dlbench.report", TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["markdown"] = rendered
+    environment.filters["sentence"] = sentence
+    environment.filters["tied"] = tied
+    environment.filters["sign"] = lambda outcome: OUTCOME_SIGNS.get(outcome, "✗")
+    return environment
+
+
+def _source(name: str) -> str:
+    loader = _environment().loader
+    assert loader is not None  # noqa: S101 - given above
+    return loader.get_source(_environment(), name)[0].strip()

@@ -1,0 +1,262 @@
+"""A run as one dict of texts: what every form of the report says, whatever it looks like.
+
+Pictures are left out: whoever renders the dict draws them from the same studies.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, TypedDict
+
+from dlbench.plain import digest
+from dlbench.report import words
+from dlbench.report.formatting import counted, humanized, listed, seconds, sentence, setting
+from dlbench.report.markdown import title_and_rest
+from dlbench.report.tables import Table, rows_in_need, table
+
+if TYPE_CHECKING:
+    from dlbench.history.run import Run, Session
+    from dlbench.report.analysis import Analysis
+    from dlbench.report.study import Study
+
+OUTCOMES = ("passed", "failed", "error", "interrupted", "xpassed", "xfailed", "skipped")
+BAD = ("failed", "error", "interrupted", "xpassed")
+TITLE = "Training benchmarks"
+
+
+class Need(TypedDict):
+    """Something a person should look at."""
+
+    anchor: str
+    case: str
+    outcome: str
+    message: str
+
+
+class Remark(TypedDict):
+    """Something a reader must know before trusting the page."""
+
+    text: str
+    loud: bool
+
+
+class StudyText(TypedDict):
+    """One study."""
+
+    anchor: str
+    title: str
+    test: str
+    question: str
+    findings: list[str]
+    table: Table
+
+
+class AnalysisText(TypedDict):
+    """One analysis."""
+
+    anchor: str
+    title: str
+    module: str
+    theory: str
+    discussion: str
+    studies: list[StudyText]
+    headline: str
+
+
+class Summary(TypedDict):
+    """The whole report."""
+
+    title: str
+    introduction: str
+    standing: str
+    held: bool
+    remarks: list[Remark]
+    counts: dict[str, int]
+    attention: list[Need]
+    analyses: list[AnalysisText]
+    facts: dict[str, str]
+    command: str
+
+
+def summarized(run: Run, analyses: Sequence[Analysis]) -> Summary:
+    """Return what the report of a run says."""
+    title, introduction = title_and_rest(run.introduction)
+    texts = [_analysis(one) for one in analyses]
+    counts = _counts(run)
+    return {
+        "title": title or TITLE,
+        "introduction": introduction,
+        "standing": _standing(counts, run.session),
+        "held": not any(counts.get(outcome) for outcome in BAD) and bool(counts.get("passed")),
+        "remarks": _remarks(run, counts),
+        "counts": counts,
+        "attention": _attention(texts),
+        "analyses": texts,
+        "facts": _facts(run),
+        "command": run.session["command"] if run.session else "pytest benchmarks",
+    }
+
+
+def anchor_of(kind: str, key: str) -> str:
+    """Return an id for a part of the page, harmless whatever its name."""
+    return f"{kind}-{digest(key)[:8]}"
+
+
+# ---- how it stands
+
+
+def _counts(run: Run) -> dict[str, int]:
+    """Return the tests by outcome; without a session those that left a record."""
+    if run.session:
+        found = Counter(run.session["counts"])
+    else:
+        found = Counter({record["case"]: record["outcome"] for record in run.records}.values())
+    names = [*OUTCOMES, *sorted(set(found) - set(OUTCOMES))]
+    return {name: found[name] for name in names if found[name]}
+
+
+def _standing(counts: Mapping[str, int], session: Session | None) -> str:
+    total = sum(counts.values())
+    took = f", in {seconds(session['duration'])}" if session else ""
+    if not total:
+        return "No benchmark was run."
+    if counts.get("passed") == total:
+        who = "The one test" if total == 1 else f"All {counted(total, 'test')}"
+        return f"{who} passed{took}."
+    told = [f"{counts.get('passed', 0)} of {counted(total, 'test')} passed"]
+    told += [f"{count} {_ended(name)}" for name, count in counts.items() if name != "passed"]
+    return f"{listed(told)}{took}."
+
+
+def _ended(outcome: str) -> str:
+    words_for = {
+        "error": "stopped with an error",
+        "xfailed": "failed as expected",
+        "xpassed": "passed against expectation",
+        "interrupted": "was interrupted",
+        "skipped": "skipped",
+    }
+    return words_for.get(outcome, outcome)
+
+
+def _remarks(run: Run, counts: Mapping[str, int]) -> list[Remark]:
+    loud = [*_interrupted(run.session), *_bounds_off(run), *_without_record(run, counts)]
+    remarks: list[Remark] = [{"text": text, "loud": True} for text in loud]
+    if run.records:
+        text = (
+            "What held are the assertions in the tests. No baseline was compared with, so the page "
+            "does not say whether training became better or worse."
+        )
+        remarks.append({"text": text, "loud": False})
+    return remarks
+
+
+def _interrupted(session: Session | None) -> list[str]:
+    if session is None or session["complete"]:
+        return []
+    return ["The run was stopped before its end: this page shows what had come by then."]
+
+
+def _bounds_off(run: Run) -> list[str]:
+    off = {record["case"] for record in run.records if record["bounds"] == "off"}
+    if not off:
+        return []
+    quick = run.session is not None and run.session["quick"]
+    cases = len({record["case"] for record in run.records})
+    where = "" if len(off) == cases else f" in {len(off)} of {cases} cases"
+    start = "This was a quick look: bounds" if quick else "Bounds"
+    return [
+        f"{start} were off{where}. A pass there says that training ran, not that it went well."
+    ]
+
+
+def _without_record(run: Run, counts: Mapping[str, int]) -> list[str]:
+    recorded = {record["case"] for record in run.records if record["outcome"] in BAD}
+    lost = sum(counts.get(outcome, 0) for outcome in BAD) - len(recorded)
+    if lost <= 0:
+        return []
+    what = counted(lost, "further test")
+    return [f"{what} did not pass and left no numbers; pytest's own output says more."]
+
+
+def _attention(analyses: Sequence[AnalysisText]) -> list[Need]:
+    rows = rows_in_need([study["table"] for one in analyses for study in one["studies"]])
+    return [
+        {
+            "anchor": row["anchor"],
+            "case": row["case"],
+            "outcome": _ended(row["outcome"]),
+            "message": row["message"],
+        }
+        for row in rows
+    ]
+
+
+# ---- analyses
+
+
+def _analysis(analysis: Analysis) -> AnalysisText:
+    title, theory = title_and_rest(analysis.theory)
+    title = title or humanized(PurePosixPath(analysis.module).stem).capitalize()
+    return {
+        "anchor": anchor_of("analysis", analysis.module),
+        "title": title,
+        "module": analysis.module,
+        "theory": theory,
+        "discussion": analysis.discussion,
+        "studies": [_study(study, title) for study in analysis.studies],
+        "headline": _headline(analysis),
+    }
+
+
+def _study(study: Study, analysis_title: str) -> StudyText:
+    same = study.title.lower() == analysis_title.lower()
+    return {
+        "anchor": anchor_of("study", study.key),
+        "title": "Results" if same else study.title,
+        "test": study.test,
+        "question": words.question(study),
+        "findings": words.findings(study),
+        "table": table(study),
+    }
+
+
+def _headline(analysis: Analysis) -> str:
+    """Return an analysis in one measured sentence: its largest study's, and how its cases ended."""
+    if not analysis.studies:
+        return "No numbers were recorded."
+    largest = max(analysis.studies, key=lambda study: len(study.cases))
+    outcomes = Counter(analysis.cases.drop_duplicates("case")["outcome"])
+    total = sum(outcomes.values())
+    passed = outcomes.get("passed", 0)
+    tests = sentence(f"{passed} of {counted(total, 'test')} passed")
+    where = f"{largest.title}: " if len(analysis.studies) > 1 else ""
+    return f"{where}{words.headline(largest)} {tests}"
+
+
+# ---- facts
+
+
+def _facts(run: Run) -> dict[str, str]:
+    """Return what is known of how and where the run was made, in words."""
+    facts: dict[str, str] = {}
+    session = run.session
+    if session:
+        commit = session["commit"]
+        facts["started"] = session["started"].replace("T", " ")
+        facts["duration"] = seconds(session["duration"])
+        facts["seeds"] = str(session["seeds"])
+        if commit.get("id"):
+            branch = f" on {commit['branch']}" if commit.get("branch") else ""
+            dirty = ", with uncommitted changes" if commit.get("dirty") else ""
+            facts["commit"] = f"{str(commit['id'])[:12]}{branch}{dirty}"
+    trained = sum(record["duration"] for record in run.records)
+    if trained:
+        facts["of it training and counting"] = seconds(trained)
+    names = dict.fromkeys(name for record in run.records for name in record["environment"])
+    for name in names:
+        values = [record["environment"].get(name) for record in run.records]
+        facts[name] = listed(dict.fromkeys(setting(value) for value in values))
+    return facts

@@ -1,0 +1,266 @@
+"""The tables of a study: a row a case, as texts with what they sort by."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NotRequired, TypedDict
+
+import numpy as np
+import pandas as pd
+
+from dlbench.plain import digest
+from dlbench.report import words
+from dlbench.report.formatting import UNKNOWN, compact, humanized, number, seconds
+from dlbench.report.spreads import spread
+
+if TYPE_CHECKING:
+    from dlbench.report.study import Study
+
+MOST_LAYERS = 60
+"""Of a deeper model the largest layers are listed; the CSV file has all."""
+
+
+class Cell(TypedDict):
+    """One cell: what is read, and what it sorts by."""
+
+    text: str
+    sort: float | str
+    is_outcome: NotRequired[bool]
+
+
+class Column(TypedDict):
+    """One column's head."""
+
+    title: str
+    numeric: bool
+
+
+class Inner(TypedDict):
+    """A table within a row: a case's seeds, or a model's layers."""
+
+    caption: str
+    columns: list[str]
+    rows: list[list[str]]
+
+
+class Row(TypedDict):
+    """One case."""
+
+    anchor: str
+    case: str
+    outcome: str
+    message: str
+    cells: list[Cell]
+    command: str
+    inner: Inner | None
+
+
+class Table(TypedDict):
+    """One study's cases."""
+
+    caption: str
+    columns: list[Column]
+    rows: list[Row]
+
+
+def table(study: Study) -> Table:
+    """Return the table of a study's cases."""
+    columns = [*_factor_columns(study), Column(title="outcome", numeric=False)]
+    columns += _count_columns() if study.counts_models else _training_columns(study)
+    return {
+        "caption": _caption(study),
+        "columns": columns,
+        "rows": [_row(study, row) for _, row in study.cases.iterrows()],
+    }
+
+
+def anchor(case: str, name: str | None, repetition: int = 1) -> str:
+    """Return the id of a case's row, harmless whatever the test is called."""
+    return f"case-{digest([case, name, repetition])[:10]}"
+
+
+def anchors(study: Study) -> dict[int, str]:
+    """Return each case's anchor by its record; cases of one id are counted."""
+    seen: dict[tuple[str, str | None], int] = {}
+    result = {}
+    for _, row in study.cases.sort_values("record").iterrows():
+        key = (str(row["case"]), row["name"])
+        seen[key] = seen.get(key, 0) + 1
+        result[int(row["record"])] = anchor(*key, seen[key])
+    return result
+
+
+# ---- columns
+
+
+def _factor_columns(study: Study) -> list[Column]:
+    if not study.factors:
+        return [{"title": "case", "numeric": False}]
+    return [
+        {"title": factor.title, "numeric": factor.numbers is not None} for factor in study.factors
+    ]
+
+
+def _training_columns(study: Study) -> list[Column]:
+    titles = [f"final {humanized(name)}" for name in _finals(study)]
+    if study.target:
+        titles.append(f"{study.update}s to target")
+    if study.cases["timed"].notna().any():
+        titles.append("time a step" if study.cases["step_seconds"].notna().all() else "time")
+    return [Column(title="regime", numeric=False), *_numeric(titles)]
+
+
+def _count_columns() -> list[Column]:
+    titles = ("layers", "parameters", "trainable", "memory", "multiply-adds")
+    return _numeric(titles)
+
+
+def _numeric(titles: Iterable[str]) -> list[Column]:
+    return [{"title": title, "numeric": True} for title in titles]
+
+
+def _finals(study: Study) -> list[str]:
+    return [name for name in study.shown if f"final_{name}" in study.seeds]
+
+
+def _caption(study: Study) -> str:
+    if study.counts_models:
+        return f"{study.title}: what each model holds"
+    most = study.cases["seeds"].max()
+    if most <= 1:
+        return f"{study.title}: each case, one seed"
+    middle = spread([0.0] * int(study.cases["seeds"].min()))
+    around = "the middle half (IQR)" if middle.name == "IQR" else "the range"
+    return f"{study.title}: each case, the median over its seeds with {around} in brackets"
+
+
+# ---- rows
+
+
+def _row(study: Study, row: pd.Series) -> Row:
+    record = int(row["record"])
+    cells = _factor_cells(study, row)
+    cells.append({"text": str(row["outcome"]), "sort": str(row["outcome"]), "is_outcome": True})
+    cells += _count_cells(study, record) if study.counts_models else _training_cells(study, row)
+    return {
+        "anchor": anchors(study)[record],
+        "case": str(row["case"]) + (f" ({row['name']})" if row["name"] else ""),
+        "outcome": str(row["outcome"]),
+        "message": str(row["message"]),
+        "cells": cells,
+        "command": f"pytest {shlex.quote(str(row['case']))}",
+        "inner": _layer_table(study, record) if study.counts_models else _seed_table(study, record),
+    }
+
+
+def _factor_cells(study: Study, row: pd.Series) -> list[Cell]:
+    if not study.factors:
+        label = study.label(int(row["record"]))
+        return [{"text": label, "sort": label}]
+    cells: list[Cell] = []
+    for factor in study.factors:
+        level = str(row[factor.column])
+        cells.append({
+            "text": level,
+            "sort": level if factor.numbers is None else factor.number(level),
+        })
+    return cells
+
+
+def _training_cells(study: Study, row: pd.Series) -> list[Cell]:
+    record = int(row["record"])
+    seeds = study.of(record)
+    counts = words.regime_counts(seeds)
+    failed = sum(counts.get(one, 0) for one in ("stalled", "diverged"))
+    text = ", ".join(f"{count} {regime}" for regime, count in counts.items())
+    cells: list[Cell] = [{"text": text or UNKNOWN, "sort": failed / max(len(seeds), 1)}]
+    for metric in _finals(study):
+        values = spread(seeds[f"final_{metric}"], higher=study.higher(metric))
+        cells.append({"text": values.cell(), "sort": _sortable(values.median)})
+    if study.target:
+        cells.append(_steps_cell(seeds))
+    if study.cases["timed"].notna().any():
+        cells.append({"text": seconds(row["timed"]), "sort": _sortable(row["timed"])})
+    return cells
+
+
+def _steps_cell(seeds: pd.DataFrame) -> Cell:
+    steps = seeds["steps_to_target"]
+    there = int(np.isfinite(steps).sum())
+    middle = spread(steps)
+    if not there:
+        return {"text": "never", "sort": math.inf}
+    if there == len(steps):
+        return {"text": middle.cell(), "sort": middle.median}
+    reached = spread(steps[np.isfinite(steps)]).cell()
+    return {"text": f"{reached}, {there} of {len(steps)}", "sort": middle.median}
+
+
+def _count_cells(study: Study, record: int) -> list[Cell]:
+    found = study.totals[study.totals["record"] == record]
+    if found.empty:
+        return [{"text": UNKNOWN, "sort": -1.0}] * len(_count_columns())
+    total = found.iloc[0]
+    counts = [int(total[name]) for name in ("layers", "unique", "trainable")]
+    cells: list[Cell] = [{"text": number(count), "sort": float(count)} for count in counts]
+    cells.append({"text": f"{compact(int(total['bytes']))}B", "sort": float(total["bytes"])})
+    cells.append({"text": number(int(total["macs"])), "sort": float(total["macs"])})
+    return cells
+
+
+def _seed_table(study: Study, record: int) -> Inner | None:
+    seeds = study.of(record)
+    if seeds.empty:
+        return None
+    columns = ["regime", *(f"final_{name}" for name in _finals(study))]
+    columns += ["steps_to_target"] if study.target else []
+    return {
+        "caption": "by seed",
+        "columns": ["seed", *(humanized(column) for column in columns)],
+        "rows": [
+            [str(row["seed"]), *(_value(row[column]) for column in columns)]
+            for _, row in seeds.iterrows()
+        ],
+    }
+
+
+def _layer_table(study: Study, record: int) -> Inner | None:
+    if study.layers.empty:
+        return None
+    layers = study.layers[study.layers["record"] == record]
+    shown = layers
+    caption = "by layer"
+    if len(layers) > MOST_LAYERS:
+        largest = layers["parameters"].nlargest(MOST_LAYERS).index
+        shown = layers.loc[sorted(largest)]
+        caption = f"by layer, the {MOST_LAYERS} largest of {len(layers)}"
+    return {
+        "caption": caption,
+        "columns": ["layer", "class", "formula", "weights", "biases", "buffers", "trainable"],
+        "rows": [
+            [
+                *(str(row[name]) for name in ("layer", "class", "formula")),
+                *(number(int(row[name])) for name in ("weights", "biases", "buffers", "trainable")),
+            ]
+            for _, row in shown.iterrows()
+        ],
+    }
+
+
+def _value(value: object) -> str:
+    if isinstance(value, float):
+        return "never" if math.isinf(value) else number(value)
+    return str(value)
+
+
+def _sortable(value: float) -> float:
+    """Return what a number sorts by: what is not known, or never came, last."""
+    return value if math.isfinite(value) else math.inf
+
+
+def rows_in_need(tables: Sequence[Table]) -> list[Row]:
+    """Return the rows of the cases that did not end as they should."""
+    in_need = {"failed", "error", "interrupted", "xpassed"}
+    return [row for one in tables for row in one["rows"] if row["outcome"] in in_need]

@@ -1,0 +1,68 @@
+"""Writing a report: draw, render, and put the files in their places."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from dlbench.errors import RecordError
+from dlbench.history.run import decode_png, write_atomically
+from dlbench.report.analysis import analyses
+from dlbench.report.figures import drawings
+from dlbench.report.page import page
+from dlbench.report.pictures import Album, Picture
+from dlbench.report.style import Palette, styled
+from dlbench.report.summary import anchor_of, summarized
+
+if TYPE_CHECKING:
+    from dlbench.history.run import Figure, Run
+    from dlbench.report import Progress
+    from dlbench.report.study import Study
+
+FIGURES = "figures"
+PAGE = "index.html"
+
+
+def write(run: Run, folder: Path, on_progress: Progress) -> Path:
+    """Write the report of a run; see `dlbench.report.write_report`."""
+    found = analyses(run)
+    studies = [study for analysis in found for study in analysis.studies]
+    album = Album(folder / FIGURES)
+    # Pictures that tests handed in come first: nothing else on the page can stand for them.
+    by_analysis = {
+        anchor_of("analysis", analysis.module): _handed_in(analysis.figures, album)
+        for analysis in found
+    }
+    by_study = {}
+    palette = Palette.of(studies)
+    with styled():
+        for done, study in enumerate(studies):
+            on_progress(done, len(studies), study.title)
+            by_study[anchor_of("study", study.key)] = [
+                album.add(drawing, _name(study)) for drawing in drawings(study, palette)
+            ]
+    on_progress(len(studies), len(studies), PAGE)
+    html = page(summarized(run, found), {"studies": by_study, "analyses": by_analysis})
+    path = folder / PAGE
+    write_atomically(path, html.encode())
+    album.close()
+    return path
+
+
+def _handed_in(figures: tuple[Figure, ...], album: Album) -> list[Picture]:
+    pictures = []
+    for figure in figures:
+        name = f"{PurePosixPath(figure['module']).stem}-{figure['case'].rsplit('::', 1)[-1]}"
+        try:
+            pictures.append(album.add_png(decode_png(figure), name, figure["caption"]))
+        except RecordError as error:
+            pictures.append(
+                {"source": "", "width": 0, "alt": "", "caption": str(error), "files": []}
+            )
+    return pictures
+
+
+def _name(study: Study) -> str:
+    stem = PurePosixPath(study.module).stem.removeprefix("test_")
+    test = study.test.removeprefix("test_")
+    return "-".join(part for part in (stem, test if test != stem else "", study.where) if part)
