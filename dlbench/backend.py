@@ -112,6 +112,28 @@ def quiet_keras() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def true_float64() -> Iterator[None]:
+    """Inside the block Keras computes in float64, where its torch backend otherwise says so only.
+
+    Keras maps float64 to float32 wherever it works out a result's type: a Dense layer labelled
+    float64 is off by 4e-7. Source: `keras/src/backend/common/dtypes.py`, `BIT64_TO_BIT32_DTYPE`.
+    """
+    import keras
+    from keras.src.backend.common import dtypes
+
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
+    narrowed = dtypes.BIT64_TO_BIT32_DTYPE.pop("float64")
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    try:
+        yield
+    finally:
+        dtypes.BIT64_TO_BIT32_DTYPE["float64"] = narrowed
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy(policy)
+
+
+@contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Inside the block every random number comes from `seed`; afterwards all is as it was.
 

@@ -1,13 +1,14 @@
-"""The shell's door, `dlbench`: load, call, print, exit code; the work is done in the rooms behind it."""
+"""The shell's door, `dlbench`: load, call, print, exit code; the rooms behind it do the work."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlbench.errors import DlbenchError
+from dlbench.errors import DlbenchError, RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,15 +41,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BAD_INPUT
     try:
         command(options)
-    except DlbenchError as error:
-        print(f"dlbench: {error}", file=sys.stderr)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `dlbench params … | head`; Python would flush once more at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (DlbenchError, OSError) as error:
+        sys.stderr.write(f"dlbench: {_sentence(error)}\n")
         return BAD_INPUT
-    except OSError as error:
-        print(f"dlbench: {error.filename}: {error.strerror}", file=sys.stderr)
-        return BAD_INPUT
-    except BrokenPipeError:  # `dlbench params … | head`
-        return 0
     return 0
+
+
+def _sentence(error: DlbenchError | OSError) -> str:
+    if isinstance(error, DlbenchError):
+        return str(error)
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -98,15 +104,21 @@ def _params(options: argparse.Namespace) -> None:
     require_torch()
     from rich.console import Console
 
+    from dlbench.keras_objects import optimizer_template
     from dlbench.parameters import count_parameters
     from dlbench.plain import dumps
     from dlbench.references import resolve
 
-    table = count_parameters(resolve(options.model), optimizer=options.optimizer)
+    named = options.optimizer
+    optimizer = None if named is None else optimizer_template(named).build()
+    table = count_parameters(resolve(options.model), optimizer=optimizer)
     if options.json:
-        print(dumps(table.to_builtins(), indent=1))
+        sys.stdout.write(dumps(table.to_builtins(), indent=1) + "\n")
     else:
-        Console().print(table.rich_table())
+        console = Console()
+        with console.capture() as drawn:  # rich ends the process where a pipe is closed
+            console.print(table.rich_table())
+        sys.stdout.write(drawn.get())
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -114,9 +126,11 @@ def _report(options: argparse.Namespace) -> None:
     from dlbench.report import write_report
 
     run = read_run(options.run)
+    if not run.records and not run.figures:
+        raise RecordError(f"{options.run}: no case of dlbench's is in it")
     beside = options.run.parent if options.run.name == "run.json" else Path("report")
     page = write_report(run, options.to or beside)
-    print(page)
+    sys.stdout.write(f"{page}\n")
     if options.open:
         import webbrowser
 

@@ -19,6 +19,10 @@ class BackendError(DlbenchError, RuntimeError):
     """Keras runs on a backend other than PyTorch."""
 
 
+class EngineError(DlbenchError, RuntimeError):
+    """The engine that was asked for cannot train an experiment."""
+
+
 class RecordError(DlbenchError, ValueError):
     """A saved run that cannot be read: truncated, foreign, or of a newer schema."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import numbers
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlbench.backend import isolated_keras, require_torch, seeded
+from dlbench.backend import isolated_keras, require_torch
 from dlbench.data import Data, Samples
 from dlbench.errors import ExperimentError
 from dlbench.keras_objects import Template, loss_template, metric_templates, optimizer_template
@@ -27,6 +26,8 @@ POINTS = 20
 """How many evaluation points an experiment has after point 0, at most."""
 
 DEFAULT_EPOCHS = 10
+
+_REAL = (int, float, np.integer, np.floating)
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=False)
@@ -49,7 +50,7 @@ class Workload:
     target: tuple[str, float] | None
     """A metric and the value at which a run counts as converged."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - as many, by keyword, as an experiment has parts
         self,
         *,
         name: str,
@@ -128,7 +129,7 @@ class Experiment:
     model: Mapping[str, Plain]
     """Class, builder, parameter count and architecture digest of the model."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - as many, by keyword, as an experiment has parts
         self,
         workload: Workload,
         *,
@@ -238,7 +239,9 @@ def evaluation_points(steps: int, count: int = POINTS) -> tuple[int, ...]:
     The squares put half of the points into the first quarter of the run, where most happens, and
     stand at the same shares of any run, so that runs of other lengths can be matched.
     """
-    return tuple(sorted({round(steps * (i / count) ** 2) for i in range(count + 1)}))
+    # In whole numbers, so that the last is `steps` however many they are.
+    square = count * count
+    return tuple(sorted({(2 * steps * i * i + square) // (2 * square) for i in range(count + 1)}))
 
 
 def check_seeds(seeds: object) -> tuple[int, ...]:
@@ -247,7 +250,7 @@ def check_seeds(seeds: object) -> tuple[int, ...]:
     Raises:
         ExperimentError: none, a repeated one, or one outside 0 to 2**32 - 1.
     """
-    if isinstance(seeds, numbers.Integral):
+    if isinstance(seeds, (int, np.integer)):
         return tuple(range(_whole("seeds", seeds)))
     if isinstance(seeds, str) or not isinstance(seeds, Iterable):
         raise ExperimentError(f"seeds must be a number or a sequence of them, got {seeds!r}")
@@ -260,7 +263,7 @@ def check_seeds(seeds: object) -> tuple[int, ...]:
 
 
 def _whole(name: str, value: object, *, at_least: int = 1) -> int:
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= at_least:
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= at_least:
         return int(value)
     raise ExperimentError(f"{name} must be a whole number of at least {at_least}, got {value!r}")
 
@@ -272,11 +275,7 @@ def _steps(epochs: object, steps: object, updates_per_epoch: int) -> int:
         return _whole("steps", steps)
     if epochs is None:
         epochs = DEFAULT_EPOCHS
-    if (
-        isinstance(epochs, bool)
-        or not isinstance(epochs, numbers.Real)
-        or not 0 < epochs < math.inf
-    ):
+    if isinstance(epochs, bool) or not isinstance(epochs, _REAL) or not 0 < epochs < math.inf:
         raise ExperimentError(f"epochs must be a number above 0, got {epochs!r}")
     return max(1, round(float(epochs) * updates_per_epoch))
 
@@ -318,7 +317,7 @@ def _target(target: object, curves: tuple[str, ...]) -> tuple[str, float] | None
     if (
         not isinstance(target, (tuple, list))
         or len(target) != 2  # noqa: PLR2004
-        or not isinstance(target[1], numbers.Real)
+        or not isinstance(target[1], _REAL)
         or not math.isfinite(target[1])
     ):
         raise ExperimentError(

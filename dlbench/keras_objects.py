@@ -199,7 +199,8 @@ def loss_template(loss: object) -> Template:
 def cross_entropy(loss: Template) -> Literal["sparse", "categorical", "binary"] | None:
     """Return which of Keras' cross-entropies a loss is, or None for another loss.
 
-    The kind says what its labels are: class numbers; a share for each class; a share for each output.
+    The kind says what its labels are: class numbers, a share for each class, or one for each
+    output.
     """
     import keras
 

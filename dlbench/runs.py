@@ -51,6 +51,10 @@ class Runs:
     """By seed, a digest of the first epoch's order of data."""
     higher_is_better: Mapping[str, bool] = field(default_factory=dict)
     """Directions that were declared; other metrics go by their name."""
+    engine: str = "fit"
+    """What trained them: "vectorized", "fit", or "loop" for a loop of the user's own."""
+    engine_note: str | None = None
+    """Why `fit` trained what the vectorized engine was asked for."""
 
     def __post_init__(self) -> None:
         """Check that every curve has a row a seed and a column a point.
@@ -239,6 +243,8 @@ class Runs:
             "starts": list(self.starts),
             "orders": list(self.orders),
             "higher_is_better": dict(self.higher_is_better),
+            "engine": self.engine,
+            "engine_note": self.engine_note,
         }
 
     @classmethod
@@ -262,6 +268,8 @@ class Runs:
                 starts=tuple(map(str, record["starts"])),
                 orders=tuple(map(str, record["orders"])),
                 higher_is_better={str(k): bool(v) for k, v in record["higher_is_better"].items()},
+                engine=str(record["engine"]),
+                engine_note=None if record["engine_note"] is None else str(record["engine_note"]),
             )
             runs.regimes  # noqa: B018 - what every reader asks first: runs that cannot tell are none
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:

@@ -35,20 +35,25 @@ def try_workload(workload: Workload) -> tuple[dict[str, Plain], tuple[Template, 
         ExperimentError: a builder that does not build afresh, data the model cannot take, several
             outputs, labels outside the classes, or a loss or a metric that cannot take the outputs.
     """
+    import torch
+
     with seeded(0):
         model = workload.build()
     with seeded(0):
         _refuse_shared(workload, model, workload.build())
-    few, output = _few_through(workload, model)
-    shape = tuple(output.shape)
-    _check_labels(workload, shape)
-    metrics = tuple(
-        accuracy_for(few.y.shape, shape, metric.name) if metric.maker is accuracy_for else metric
-        for metric in workload.metrics
-    )
-    _try_loss(workload, model, few, output)
-    for metric in metrics:
-        _try_metric(metric, few, output)
+    with torch.no_grad():
+        few, output = _few_through(workload, model)
+        shape = tuple(output.shape)
+        _check_labels(workload, shape)
+        metrics = tuple(
+            accuracy_for(few.y.shape, shape, metric.name)
+            if metric.maker is accuracy_for
+            else metric
+            for metric in workload.metrics
+        )
+        _try_loss(workload, model, few, output)
+        for metric in metrics:
+            _try_metric(metric, few, output)
     described: dict[str, Plain] = {
         "class": type(model).__name__,
         "builder": function_name(workload.model),
@@ -74,13 +79,15 @@ def forward(workload: Workload, model: Any, samples: Samples) -> Any:  # noqa: A
 
 
 def _refuse_shared(workload: Workload, model: Any, other: Any) -> None:  # noqa: ANN401
+    import torch
+
     if _tensors(model) & _tensors(other):
         raise ExperimentError(
             f"the builder of {workload.name!r} returns models that share weights: a later run "
             "would start where an earlier one ended. Make every layer and torch module inside it"
         )
-    ours, theirs = ([np.array(as_tensors(v).cpu()) for v in m.variables] for m in (model, other))
-    if len(ours) != len(theirs) or not all(map(np.array_equal, ours, theirs)):
+    ours, theirs = ([variable.value for variable in m.variables] for m in (model, other))
+    if len(ours) != len(theirs) or not all(map(torch.equal, ours, theirs)):
         raise ExperimentError(
             f"the builder of {workload.name!r} returned other weights when called again from the "
             "same seed: a run must depend on its seed alone. Draw from Keras' initializers or from "

@@ -1,13 +1,18 @@
-"""Engines train an experiment, seed by seed or all seeds at once, and return its `Runs`.
+"""Engines train an experiment, all seeds at once or seed by seed, and return its `Runs`.
 
-`fit` defines what is right: one `keras.Model.fit` a run. `loop` runs a training loop of the user's
-own. An engine holds no state between experiments.
+`fit` defines what is right: one `keras.Model.fit` a run. `vectorized` trains all runs in one program
+and must give the same curves; it is the default, and what it cannot do is left to `fit`, aloud.
+`loop` runs a training loop of the user's own. An engine holds no state between experiments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+import contextlib
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+from dlbench.errors import EngineError, ExperimentError
 
 if TYPE_CHECKING:
     from dlbench.experiment import Experiment
@@ -16,13 +21,92 @@ if TYPE_CHECKING:
 OnProgress: TypeAlias = Callable[[int, int], None]
 """Called with the updates done and the updates to do, over all seeds of an experiment."""
 
+Engine = Literal["auto", "vectorized", "fit"]
+ENGINES: tuple[Engine, ...] = get_args(Engine)
+
 
 def ignore_progress(done: int, total: int) -> None:
     """Tell nobody."""
 
 
-def train(experiment: Experiment, on_progress: OnProgress = ignore_progress) -> Runs:
-    """Train every run of an experiment and return them; divergence is a result, not an error."""
+def train(
+    experiment: Experiment,
+    on_progress: OnProgress = ignore_progress,
+    *,
+    engine: Engine = "auto",
+    may_compile: bool = True,
+    device: str | None = None,
+) -> Runs:
+    """Train every run of an experiment and return them; divergence is a result, not an error.
+
+    Args:
+        experiment: what to train.
+        on_progress: told of the updates.
+        engine: "auto" is vectorized where that agrees with `fit`, else `fit`.
+        may_compile: let the vectorized engine compile its step where that repays its cost.
+        device: "cpu", "cuda" or "cuda:1"; by default the one that Keras chooses.
+
+    Raises:
+        EngineError: the engine is "vectorized", and the experiment cannot be.
+    """
+    return train_sweep(
+        [experiment], on_progress, engine=engine, may_compile=may_compile, device=device
+    )[0]
+
+
+def train_sweep(
+    experiments: Sequence[Experiment],
+    on_progress: OnProgress = ignore_progress,
+    *,
+    engine: Engine = "auto",
+    may_compile: bool = True,
+    device: str | None = None,
+) -> list[Runs]:
+    """Train experiments that differ in nothing but the learning rate, in one program.
+
+    Args:
+        experiments: one or more.
+        on_progress: told of the updates of all of them.
+        engine: as for `train`.
+        may_compile: as for `train`.
+        device: as for `train`.
+
+    Raises:
+        EngineError: the engine is "vectorized", and the experiments cannot be.
+        ExperimentError: an unknown engine, or experiments that differ in more.
+    """
+    if engine not in ENGINES:
+        raise ExperimentError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
+    import keras
+
+    with keras.device(device) if device else contextlib.nullcontext():
+        if engine == "fit":
+            return _fit(experiments, on_progress)
+        from dlbench.engines.tracing import NotVectorizable
+        from dlbench.engines.vectorized import train_vectorized
+
+        try:
+            return train_vectorized(experiments, on_progress, may_compile=may_compile)
+        except NotVectorizable as reason:
+            if engine == "vectorized":
+                raise EngineError(
+                    f"{experiments[0].workload.name!r} cannot be trained by the vectorized engine: "
+                    f"{reason}. --dlbench-engine=auto leaves it to `fit`"
+                ) from reason
+            note = str(reason)
+        runs = _fit(experiments, on_progress)
+    return [dataclasses.replace(run, engine_note=note) for run in runs]
+
+
+def _fit(experiments: Sequence[Experiment], on_progress: OnProgress) -> list[Runs]:
     from dlbench.engines.fit import train_by_fit
 
-    return train_by_fit(experiment, on_progress)
+    return [
+        train_by_fit(
+            experiment,
+            lambda done, total, n=number: on_progress(
+                n * total + done, len(experiments) * total
+            ),
+        )
+        for number, experiment in enumerate(experiments)
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -72,27 +73,45 @@ def _run(
     return reader.curves(), start
 
 
-def first_updates(
-    experiment: Experiment, seed: int, updates: int
-) -> tuple[list[np.ndarray], list[np.ndarray], dict[int, dict[str, float]]]:
-    """Return a run's state before and after its first updates, and its curves' values at both.
+@dataclass(frozen=True, slots=True)
+class FirstUpdates:
+    """How a run begins, as `fit` trains it: what the vectorized engine has to agree with."""
+
+    before: list[np.ndarray]
+    """The run's state before the first update; see `dlbench.engines.state.state_of`."""
+    after: list[np.ndarray]
+    """The run's state after the last of these updates."""
+    gradients: list[float]
+    """By trained variable, the largest element of its last gradient; 0 where it has none."""
+    curves: dict[int, dict[str, float]]
+    """The curves' values, before and after."""
+
+
+def first_updates(experiment: Experiment, seed: int, updates: int) -> FirstUpdates:
+    """Train a run's first updates.
 
     Args:
         experiment: what to train.
         seed: the run's.
         updates: after how many the run ends.
     """
-    states: list[list[np.ndarray]] = []
+    states: dict[int, list[np.ndarray]] = {}
+    gradients: list[float] = []
 
     def on_step(step: int) -> None:
         if step in {0, updates}:
-            states.append([tensor.cpu().numpy() for tensor in state_of(model)])
+            states[step] = [tensor.cpu().numpy() for tensor in state_of(model)]
+        if step == updates:
+            found = [variable.value.grad for variable in model.trainable_variables]
+            gradients.extend(0.0 if grad is None else float(grad.abs().max()) for grad in found)
 
     reader = _Reader(experiment, on_step, (0, updates))
     with seeded(seed):
         model = compiled(experiment)
         _fit(experiment, seed, model, reader)
-    return states[0], states[-1], reader.readings
+    # A run that diverged at once ends before; its last state and NaN are all there is.
+    after = states.get(updates) or [np.full_like(part, np.nan) for part in states[0]]
+    return FirstUpdates(states[0], after, gradients, reader.readings)
 
 
 def _fit(experiment: Experiment, seed: int, model: keras.Model, reader: _Reader) -> None:

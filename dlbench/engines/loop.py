@@ -112,6 +112,7 @@ def runs_of_loop(
             for name in names
         },
         higher_is_better=declared,
+        engine="loop",
     )
 
 

@@ -101,7 +101,7 @@ class Program:
         """Return the loss, the outputs, and the state after the forward pass."""
         self._modules.set(state[len(self._variables) :])
         mapping = list(zip(self._variables, state, strict=False))
-        with keras.StatelessScope(state_mapping=mapping) as scope:
+        with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
             outputs = self._model(x, training=training)
             loss = loss_of(self._model, x, y, outputs, weight, training=training)
         after = [scope.get_current_value(variable) for variable in self._variables]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dlbench.engines.state import named_buffers, wrappers
 
@@ -35,7 +36,9 @@ def traceable_keras() -> Iterator[None]:
     # It clones in a memory format that vmap lacks; the layout changes speed, not values.
     nn._maybe_convert_to_channels_last = lambda tensor: tensor  # noqa: SLF001
     try:
-        yield
+        # PyTorch's fused attention has no batching rule; its plain form is products and a softmax.
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
     finally:
         ops.cond = cond
         nn._maybe_convert_to_channels_last = channels_last  # noqa: SLF001
@@ -52,10 +55,10 @@ def _both_branches(
     """
     from keras.src.backend.common.stateless_scope import get_stateless_scope
 
-    if isinstance(pred, bool):
+    scope = get_stateless_scope()
+    if scope is None or isinstance(pred, bool):
         return true_fn() if pred else false_fn()
     pred = keras.ops.convert_to_tensor(pred)
-    scope = get_stateless_scope()
     before = dict(scope.state_mapping)
     taken = true_fn()
     after_true, scope.state_mapping = scope.state_mapping, dict(before)

@@ -6,18 +6,20 @@ rest of a run is believed. What cannot be traced, or does not agree, is left to 
 
 from __future__ import annotations
 
+import gc
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 import torch
 
 from dlbench.backend import as_tensors, seeded
+from dlbench.engines.compilation import compiled_step, worth_compiling
 from dlbench.engines.draws import portable_draws
 from dlbench.engines.evaluation import constant_loss
 from dlbench.engines.fit import compiled
+from dlbench.engines.memory import Budget, is_out_of_memory, measured_budget
 from dlbench.engines.program import Program, take, trace
 from dlbench.engines.proof import prove, updates_to_prove
 from dlbench.engines.state import array_digest, initial_digest, state_of
@@ -25,7 +27,7 @@ from dlbench.engines.tracing import NotVectorizable, python_state, schedule_of, 
 from dlbench.runs import Runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -34,8 +36,7 @@ if TYPE_CHECKING:
     from dlbench.engines.program import State
     from dlbench.experiment import Experiment
 
-EVALUATED = 2**18
-"""Samples times runs that are evaluated at a time."""
+    Curves = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +47,22 @@ class Lane:
     seed: int
 
 
-def train_vectorized(experiments: Sequence[Experiment], on_progress: OnProgress) -> list[Runs]:
+def train_vectorized(
+    experiments: Sequence[Experiment], on_progress: OnProgress, *, may_compile: bool = True
+) -> list[Runs]:
     """Train all runs of experiments that differ in nothing but the learning rate.
 
     Args:
         experiments: one, or those of a sweep.
         on_progress: told of the updates of all runs.
+        may_compile: compile the step where that repays its cost.
 
     Raises:
         NotVectorizable: `fit` has to train them; the message says which part and why.
     """
     lanes = [Lane(experiment, seed) for experiment in experiments for seed in experiment.seeds]
-    total = sum(lane.experiment.steps for lane in lanes)
     with seeded(lanes[0].seed):
-        curves, starts = _train(lanes, lambda done: on_progress(done, total))
+        curves, starts = _Trainer(lanes, on_progress, may_compile=may_compile).train()
     runs, first = [], 0
     for experiment in experiments:
         rows = slice(first, first + len(experiment.seeds))
@@ -73,93 +76,173 @@ def train_vectorized(experiments: Sequence[Experiment], on_progress: OnProgress)
                 constant_loss=constant_loss(experiment.workload),
                 starts=tuple(starts[rows]),
                 orders=tuple(array_digest([experiment.order(s, 0)]) for s in experiment.seeds),
+                engine="vectorized",
             )
         )
     return runs
 
 
-class _Chunk:
-    """Runs that are trained in one program: their stacked state, and the programs that move it."""
+class _Trainer:
+    """Trains runs in chunks that fit into memory, all chunks by the same traced steps."""
 
-    def __init__(self, lanes: Sequence[Lane]) -> None:
+    def __init__(
+        self, lanes: Sequence[Lane], on_progress: OnProgress, *, may_compile: bool
+    ) -> None:
         self.lanes = lanes
         self.experiment = lanes[0].experiment
-        model = compiled(self.experiment)
-        model.optimizer.build(model.trainable_variables)
-        self.program = Program(self.experiment, model)
-        self.state, self.starts = _stacked(lanes)
+        self.on_progress = on_progress
+        self.may_compile = may_compile
+        self.model = compiled(self.experiment)
+        self.model.optimizer.build(self.model.trainable_variables)
         data = self.experiment.workload.data
-        self.train = _tensors(data.train)
+        self.data = _tensors(data.train)
         self.validation = None if data.validation is None else _tensors(data.validation)
-        self.schedules = [schedule_of(lane.experiment.optimizer.build()) for lane in lanes]
-        self.model = model
-        self._steps: dict[int, Any] = {}
+        self.program = Program(self.experiment, self.model)
+        self.proved = False
+        self.done = 0
+        self._steps: dict[tuple[int, int], Callable[..., State]] = {}
 
-    def step(self, rows: Tensor, number: int) -> None:
-        """Make one update of every run; the program for a batch size is traced when first needed.
+    def train(self) -> tuple[Curves, list[str]]:
+        """Return the curves, shape `(runs, points)` each, and the digests of the starts."""
+        budget = self._measured_budget()
+        size = min(budget.runs, len(self.lanes))
+        parts: list[Curves] = []
+        starts: list[str] = []
+        while len(starts) < len(self.lanes):
+            lanes = self.lanes[len(starts) : len(starts) + size]
+            try:
+                curves, digests = self._train_chunk(lanes, budget)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or size == 1:
+                    raise
+                size = math.ceil(size / 2)
+                self._steps.clear()
+                gc.collect()
+                continue
+            parts.append(curves)
+            starts += digests
+        names = parts[0]
+        return {name: np.concatenate([part[name] for part in parts]) for name in names}, starts
 
-        Args:
-            rows: shape `(runs, batch)`.
-            number: the updates made before.
-        """
-        rates = self._rates(number)
-        size = rows.shape[1]
-        if size not in self._steps:
-            self._steps[size] = self._traced(rows, rates)
-        self.state = self._steps[size](self.state, self.train, rows, rates)
+    def _measured_budget(self) -> Budget:
+        """Run one step and one evaluation of one run, which also shows whether they can be traced."""
+        state = state_of(self.model)
+        batch = take(self.data, slice(0, self.experiment.batch_size))
+        before = python_state(self.model)
 
-    def _traced(self, rows: Tensor, rates: Tensor | None) -> Any:  # noqa: ANN401
-        x, y, weight = take(self.train, rows[0])
-        try:
-            before = python_state(self.model)
-            with portable_draws(), traceable_keras():
-                self.program.find_unused([part[0] for part in self.state], x, y, weight)
-                traced = trace(self.program, self.state, self.train, rows, rates)
-        except NotVectorizable:
-            raise
-        except Exception as error:
-            raise NotVectorizable(_reason(error)) from error
-        if changed := [name for name, value in python_state(self.model).items() if before.get(name) != value]:
+        def step() -> object:
+            self.program.find_unused(state, *batch)
+            rate = self._rates(self.lanes[:1], 0)
+            return self.program.step(state, *batch, None if rate is None else rate[0])
+
+        def evaluate() -> object:
+            with torch.no_grad():
+                few = take(self.data, slice(0, 1))
+                return self.program.measure(state, self.program.metric_state(), *few)
+
+        with _left_to_fit(), portable_draws(), traceable_keras():
+            budget = measured_budget(step, evaluate)
+        after = python_state(self.model)
+        if changed := [name for name in after if after[name] != before.get(name)]:
             raise NotVectorizable(
                 f"`call` changes {changed[0]}, a Python value, which a traced step would not see"
             )
-        return traced
+        return budget
 
-    def _rates(self, number: int) -> Tensor | None:
+    def _train_chunk(self, lanes: Sequence[Lane], budget: Budget) -> tuple[Curves, list[str]]:
+        experiment = self.experiment
+        state, starts = _stacked(lanes)
+        proving = 0 if self.proved else min(updates_to_prove(experiment), experiment.steps)
+        before = self.done
+        with _left_to_fit():
+            readings = {0: self._read(state, 0, budget)}
+        for number, rows in enumerate(_rows(lanes, state[0].device)):
+            state = self._step(lanes, state, rows, number)
+            step = number + 1
+            if step in experiment.points or step == proving:
+                readings[step] = self._read(state, step, budget)
+            if step == proving:
+                prove(lanes, self.program.names(), state, readings, step)
+                self.proved = True
+            self.done = before + step * len(lanes)
+            self.on_progress(self.done, experiment.steps * len(self.lanes))
+            if step == experiment.steps or (step in experiment.points and not self._finite(state)):
+                break
+        self.done = before + experiment.steps * len(lanes)
+        missing = dict.fromkeys(readings[0], np.full(len(lanes), math.nan))
+        read = [readings.get(point, missing) for point in experiment.points]
+        return {name: np.stack([at[name] for at in read], axis=1) for name in readings[0]}, starts
+
+    # ---- one update of every run
+
+    def _step(self, lanes: Sequence[Lane], state: State, rows: Tensor, number: int) -> State:
+        """Return the runs' state after one update; a step is traced when it is first needed.
+
+        Args:
+            lanes: the runs.
+            state: their stacked state.
+            rows: shape `(runs, batch)`.
+            number: the updates made before.
+        """
+        shape = (rows.shape[0], rows.shape[1])
+        arguments = (state, self.data, rows, self._rates(lanes, number))
+        if shape not in self._steps:
+            with _left_to_fit(), portable_draws(), traceable_keras():
+                graph = trace(self.program, *arguments)
+            whole = shape[1] == self.experiment.batch_size
+            steps = self.experiment.steps - number if whole else 0
+            worth = self.may_compile and worth_compiling(len(graph.graph.nodes), steps)
+            self._steps[shape] = compiled_step(graph, arguments) if worth else graph
+        with torch.no_grad():
+            return self._steps[shape](*arguments)
+
+    def _rates(self, lanes: Sequence[Lane], number: int) -> Tensor | None:
+        """Return each run's learning rate where a schedule makes it, shape `(runs,)`."""
         if not self.program.has_schedule:
             return None
-        made: dict[int, Any] = {}
-        for schedule in self.schedules:
-            if id(schedule) not in made:
-                made[id(schedule)] = keras.ops.convert_to_tensor(schedule(number))
-        return torch.stack([made[id(schedule)] for schedule in self.schedules])
+        rates: dict[int, Any] = {}
+        for lane in lanes:
+            if id(lane.experiment) not in rates:
+                schedule = schedule_of(lane.experiment.optimizer.build())
+                rates[id(lane.experiment)] = as_tensors(schedule(number))  # type: ignore[misc]
+        return torch.stack([rates[id(lane.experiment)] for lane in lanes])
 
-    def read(self, done: int) -> dict[str, np.ndarray]:
+    def _finite(self, state: State) -> bool:
+        """Return whether any run's weights are still finite."""
+        flags = [torch.isfinite(p).flatten(1).all(dim=1) for p in self.program.trained(state)]
+        return bool(torch.stack(flags).all(dim=0).any())
+
+    # ---- the curves
+
+    def _read(self, state: State, step: int, budget: Budget) -> dict[str, np.ndarray]:
         """Return every curve's value for each run, shape `(runs,)` each.
 
         Args:
-            done: the updates made; before the first there is no average of weights yet.
+            state: the runs' stacked state.
+            step: the updates made; before the first there is no average of weights.
+            budget: how many samples are evaluated at a time.
         """
-        values = self._read(self.state)
+        values = self._measured(state, budget)
         if self.model.optimizer.use_ema:
-            averaged = self._read(self.program.averaged(self.state)) if done else values
+            averaged = self._measured(self.program.averaged(state), budget) if step else values
             values |= {f"ema_{name}": value for name, value in averaged.items()}
         return values
 
-    def _read(self, state: State) -> dict[str, np.ndarray]:
-        values = self._measured(state, self.train)
+    def _measured(self, state: State, budget: Budget) -> dict[str, np.ndarray]:
+        values = self._on(self.data, state, budget)
         if self.validation is not None:
-            measured = self._measured(state, self.validation)
+            measured = self._on(self.validation, state, budget)
             values |= {f"val_{name}": value for name, value in measured.items()}
         return values
 
-    def _measured(self, state: State, data: Any) -> dict[str, np.ndarray]:  # noqa: ANN401
-        runs, samples = len(self.lanes), len(data[1])
-        chunk = max(1, EVALUATED // runs)
+    def _on(
+        self, data: tuple[Any, Tensor, Any], state: State, budget: Budget
+    ) -> dict[str, np.ndarray]:
+        runs, samples = len(state[0]), len(data[1])
+        chunk = budget.samples(runs)
         measured = [part.expand(runs, *part.shape).clone() for part in self.program.metric_state()]
+        measure = torch.func.vmap(self.program.measure, in_dims=(0, 0, None, None, None))
         loss: Any = 0.0
-        dims = (0, 0, None, None, None)
-        measure = torch.func.vmap(self.program.measure, in_dims=dims)
         with torch.no_grad(), portable_draws(), traceable_keras():
             for start in range(0, samples, chunk):
                 part = take(data, slice(start, start + chunk))
@@ -167,84 +250,57 @@ class _Chunk:
                 loss = loss + value * (len(part[1]) / samples)
             results = torch.func.vmap(self.program.results)(measured) if measured else []
         losses = loss.double().cpu().numpy()
-        bad = ~np.isfinite(losses)
         named = zip(self.experiment.metrics, results, strict=True)
         values = {"loss": losses} | {t.name: r.double().cpu().numpy() for t, r in named}
-        return {name: np.where(bad, math.nan, value) for name, value in values.items()}
-
-    def finite(self) -> bool:
-        """Return whether any run's weights are still finite."""
-        flags = [
-            torch.isfinite(part).reshape(len(self.lanes), -1).all(dim=1)
-            for part in self.program.trained(self.state)
-        ]
-        return bool(torch.stack(flags).all(dim=0).any())
+        # Where the loss is not finite, an accuracy would be that of class 0.
+        return {n: np.where(np.isfinite(losses), v, math.nan) for n, v in values.items()}
 
 
-def _train(
-    lanes: Sequence[Lane], on_progress: Any  # noqa: ANN401
-) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Train the runs and return their curves, shape `(runs, points)`, and the starts' digests."""
-    chunk = _Chunk(lanes)
-    experiment = chunk.experiment
-    readings: dict[int, dict[str, np.ndarray]] = {}
-    proved = min(updates_to_prove(experiment), experiment.steps)
-    try:
-        readings[0] = chunk.read(0)
-    except Exception as error:
-        raise NotVectorizable(_reason(error)) from error
-    for number, rows in enumerate(_rows(lanes)):
-        chunk.step(rows, number)
-        done = number + 1
-        if done in experiment.points or done == proved:
-            readings[done] = chunk.read(done)
-        if done == proved:
-            prove(lanes, chunk.program.names(), chunk.state, readings, proved)
-        on_progress(done * len(lanes))
-        if done in experiment.points and not chunk.finite():
-            break
-        if done == experiment.steps:
-            break
-    missing = dict.fromkeys(readings[0], np.full(len(lanes), math.nan))
-    read = [readings.get(point, missing) for point in experiment.points]
-    names = readings[0]
-    return {name: np.stack([values[name] for values in read], axis=1) for name in names}, chunk.starts
-
-
-def _rows(lanes: Sequence[Lane]) -> Iterator[Tensor]:
+def _rows(lanes: Sequence[Lane], device: torch.device) -> Iterator[Tensor]:
     """Yield each update's batches as rows of the training set, shape `(runs, batch)`."""
     experiment = lanes[0].experiment
     seeds = sorted({lane.seed for lane in lanes})
     places = torch.tensor([seeds.index(lane.seed) for lane in lanes])
     for epoch in range(math.ceil(experiment.steps / experiment.updates_per_epoch)):
         orders = np.stack([experiment.order(seed, epoch) for seed in seeds])
-        order = torch.from_numpy(orders)[places]
-        yield from order.split(experiment.batch_size, dim=1)
+        order = torch.from_numpy(orders)[places].to(device)
+        # Contiguous: a slice's strides would be another program to the compiler.
+        yield from (rows.contiguous() for rows in order.split(experiment.batch_size, dim=1))
 
 
 def _stacked(lanes: Sequence[Lane]) -> tuple[State, list[str]]:
-    """Return the runs' initial states, stacked, and each one's digest."""
-    by_seed: dict[int, tuple[Any, str]] = {}
-    states = []
+    """Return the runs' initial states, stacked, and each one's digest.
+
+    A model and an optimizer are built for each run: some optimizers' state starts at the weights.
+    """
+    states, digests = [], []
     for lane in lanes:
         with seeded(lane.seed):
             model = compiled(lane.experiment)
             model.optimizer.build(model.trainable_variables)
-            by_seed[lane.seed] = (None, initial_digest(model))
+            digests.append(initial_digest(model))
             states.append(state_of(model))
-    shapes = {tuple(part.shape for part in state) for state in states}
-    if len(shapes) > 1:
+    if len({tuple(part.shape for part in state) for state in states}) > 1:
         raise NotVectorizable("the builder makes models of other shapes from other seeds")
-    return [torch.stack(parts) for parts in zip(*states, strict=True)], [
-        by_seed[lane.seed][1] for lane in lanes
-    ]
+    return [torch.stack(parts) for parts in zip(*states, strict=True)], digests
 
 
 def _tensors(samples: Samples) -> tuple[Any, Tensor, Any]:
     return as_tensors(samples.x), as_tensors(samples.y), as_tensors(samples.weight)
 
 
-def _reason(error: Exception) -> str:
-    """Return an error in one line; Keras names the layer in it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {' '.join(lines[:2])[:300]}"
+class _left_to_fit:  # noqa: N801 - reads as a statement
+    """Turns what Keras and PyTorch raise in a trace into the reason why `fit` takes over."""
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Give the error in one line; Keras names the layer in it."""
+        if not isinstance(error, Exception) or isinstance(error, NotVectorizable):
+            return
+        if is_out_of_memory(error):
+            return
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        text = f"{type(error).__name__}: {' '.join(lines[:2])[:300]}"
+        raise NotVectorizable(text) from error

@@ -209,11 +209,15 @@ class _Tracer:
                 return original(*args, **kwargs)
             depth, calls, before = len(self._within), len(self._calls), self._flops()
             self._within.append(0)
-            try:
-                outputs, followed = _run(part.layer, original, args, kwargs), True
-            except Exception:  # noqa: BLE001 - it looks at values, or mixes devices
+            followed = not _repeats(part)
+            if followed:
+                try:
+                    outputs = _run(part.layer, original, args, kwargs)
+                except Exception:  # noqa: BLE001 - it looks at values, or mixes devices
+                    followed = False
+            if not followed:
                 del self._calls[calls:]
-                outputs, followed = self._shapes_alone(part, args, kwargs), False
+                outputs = self._shapes_alone(part, args, kwargs)
             spent = self._flops() - before
             own = (spent - self._within[depth]) // 2
             del self._within[depth:]
@@ -249,6 +253,15 @@ class _Tracer:
         finally:
             self._muted = False
         return keras.tree.map_structure(lambda one: keras.ops.empty(one.shape, one.dtype), spec)
+
+
+def _repeats(part: Part) -> bool:
+    """Tell whether a layer takes many equal steps of known work, which need not be taken."""
+    import keras
+
+    return part.form is not None and isinstance(
+        part.layer, keras.layers.RNN | keras.layers.Bidirectional
+    )
 
 
 @contextlib.contextmanager

@@ -1,17 +1,18 @@
 """The report: a saved run as one page that people like to read and to send.
 
-One way through: records become tidy frames (`frames`), frames are grouped by what varies (`analysis`,
-`study`), studies become figures (`figures`), sentences (`words`) and tables (`tables`), and these a
-page (`summary`, `page`). Nothing flows back, and nothing knows a benchmark by name.
+One way through: records become tidy frames (`frames`), frames are grouped by what varies
+(`analysis`, `study`), studies become figures (`figures`), sentences (`words`) and tables (`tables`),
+and these a page (`summary`, `page`). Nothing flows back, and nothing knows a benchmark by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dlbench.history.run import Run
 
 __all__ = ["Progress", "write_report"]
@@ -23,8 +24,8 @@ Progress: TypeAlias = Callable[[int, int, str], None]
 def write_report(run: Run, folder: Path, *, on_progress: Progress | None = None) -> Path:
     """Write a run's report: `folder/index.html`, and its figures in `folder/figures`.
 
-    The page is self-contained and needs no network. Figures that an earlier report left in the folder
-    are removed, and nothing else.
+    The page is self-contained and needs no network. Figures that an earlier report left in the
+    folder are removed, and nothing else.
 
     Args:
         run: what was measured.
@@ -40,4 +41,4 @@ def write_report(run: Run, folder: Path, *, on_progress: Progress | None = None)
     """
     from dlbench.report.writing import write
 
-    return write(run, folder, on_progress or (lambda done, total, title: None))
+    return write(run, folder, on_progress)

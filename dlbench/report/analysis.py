@@ -6,7 +6,6 @@ records of a test.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,11 +17,17 @@ from dlbench.report.formatting import setting
 from dlbench.report.study import Factor, Study
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Sequence
+
     from dlbench.history.record import Record
     from dlbench.history.run import Figure, Run
 
+HYPERPARAMETERS = ("learning_rate", "batch_size")
+"""Where two parameters vary together, these are the ones to draw."""
+
 FULL = "full"
 """The batch size that is the whole training set."""
+
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
@@ -123,24 +128,36 @@ def _where(group: list[Record], of_test: list[Record]) -> str:
 
 def _study(records: list[Record], where: str) -> Study:
     cases = frames.case_frame(records)
-    factors = _factors(records, cases)
-    for factor, levels in factors:
+    varied = _factors(records, cases)
+    for factor, levels in varied:
         cases[factor.column] = pd.Categorical(levels, categories=factor.levels, ordered=True)
-    columns = [factor.column for factor, _ in factors]
+    factors = _telling_apart([factor for factor, _ in varied], cases)
+    columns = [factor.column for factor in factors]
     by_record = cases.set_index("record")[columns]
     seeds, curves = frames.seed_frame(records), frames.curve_frame(records)
     return Study(
         module=records[0]["module"],
         test=records[0]["test"],
         where=where,
-        factors=tuple(factor for factor, _ in factors),
+        factors=tuple(factors),
+        following=tuple(factor for factor, _ in varied if factor not in factors),
         cases=cases.sort_values(columns, kind="stable", ignore_index=True) if columns else cases,
         seeds=seeds.join(by_record, on="record") if len(seeds) else seeds,
         curves=curves.join(by_record, on="record") if len(curves) else curves,
         layers=frames.layer_frame(records),
         totals=frames.total_frame(records),
+        metrics=tuple(dict.fromkeys(curves["metric"])),
+        loss_name=next(iter(cases["loss_name"].dropna()), None),
+        target=_target(cases),
         declared=_declared(records),
     )
+
+
+def _target(cases: pd.DataFrame) -> tuple[str, float] | None:
+    known = cases[["target_metric", "target"]].dropna().drop_duplicates()
+    if len(known) != 1:
+        return None
+    return str(known["target_metric"].iloc[0]), float(known["target"].iloc[0])
 
 
 def _declared(records: list[Record]) -> dict[str, bool]:
@@ -175,6 +192,21 @@ def _factors(records: list[Record], cases: pd.DataFrame) -> list[tuple[Factor, l
     return [_factor(name, values, cases) for name, values in found.items()]
 
 
+def _telling_apart(factors: list[Factor], cases: pd.DataFrame) -> list[Factor]:
+    """Return the fewest factors that tell the cases apart, the first named before the last.
+
+    A test is often given its bounds beside what it varies: they vary too, but are no factor.
+    """
+    kept = list(factors)
+    weakest_first = sorted(reversed(factors), key=lambda factor: factor.name in HYPERPARAMETERS)
+    for factor in weakest_first:
+        rest = [one for one in kept if one is not factor]
+        columns = [one.column for one in rest]
+        if columns and not cases.duplicated(columns).any():
+            kept = rest
+    return kept
+
+
 def _factor(name: str, values: list[object], cases: pd.DataFrame) -> tuple[Factor, list[str]]:
     texts = [setting(value) for value in values]
     numbers = [
@@ -182,7 +214,7 @@ def _factor(name: str, values: list[object], cases: pd.DataFrame) -> tuple[Facto
         for row, value in enumerate(values)
     ]
     by_level = dict(zip(texts, numbers, strict=True))
-    known = [number for number in by_level.values() if number is not None and number == number]  # noqa: PLR0124
+    known = [number for number in by_level.values() if number is not None and number == number]
     if len(known) < len(by_level):
         return Factor(name, tuple(by_level), None), texts
     levels = sorted(by_level, key=lambda level: (by_level[level] or 0.0, level == FULL))

@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-UNKNOWN = "–"
+UNKNOWN = "\N{EN DASH}"
 """What stands where there is no number."""
+
+TO = "\N{EN DASH}"
+"""What stands between the ends of a range."""
+
+MINUS = "\N{MINUS SIGN}"
 
 _HOUR, _MINUTE = 3600, 60
 _FEW = 100_000
@@ -32,7 +37,7 @@ def number(value: float | None, digits: int = 3) -> str:
         text = f"{value:,.0f}" if abs(value) < _FEW else f"{value:.{digits}g}"
         return _signed(text.replace("e+0", "e").replace("e+", "e"))
     text = f"{value:#.{digits}g}"
-    if abs(float(text)) == 1 and digits < 7:  # noqa: PLR2004 - 0.9997 is not 1
+    if abs(float(text)) == 1 and digits < 7:
         return number(value, digits + 1)
     return _signed(text.replace("e-0", "e-"))
 
@@ -55,8 +60,8 @@ def setting(value: object) -> str:
 def seconds(value: float | None) -> str:
     """Return a time with the unit that suits it.
 
-    >>> seconds(4.25e-05), seconds(0.00131), seconds(2.5), seconds(123.4), seconds(7300)
-    ('42.5 µs', '1.31 ms', '2.50 s', '2 min 3 s', '2 h 2 min')
+    >>> seconds(0.00131), seconds(2.5), seconds(123.4), seconds(7300)
+    ('1.31 ms', '2.50 s', '2 min 3 s', '2 h 2 min')
     """
     if value is None or not math.isfinite(value):
         return UNKNOWN
@@ -69,7 +74,17 @@ def seconds(value: float | None) -> str:
     for scale, unit in ((1.0, "s"), (1e3, "ms")):
         if value * scale >= 1:
             return f"{number(value * scale)} {unit}"
-    return f"{number(value * 1e6)} µs"
+    return f"{number(value * 1e6)} \N{MICRO SIGN}s"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes with the unit that suits it, in powers of a thousand.
+
+    >>> size(16), size(246824)
+    ('16 B', '247 kB')
+    """
+    text = compact(count)
+    return f"{text}B" if " " in text else f"{text} B"
 
 
 def compact(value: float) -> str:
@@ -128,7 +143,7 @@ def sentence(text: str) -> str:
 
 def tied(text: str) -> str:
     """Return a text whose ranges do not break at the end of a line."""
-    return re.sub(r"(?<=\d)–(?=\d)", "–\N{WORD JOINER}", text)
+    return re.sub(rf"(?<=\d){TO}(?=\d)", f"{TO}\N{WORD JOINER}", text)
 
 
 def shortened(text: str, length: int = 28) -> str:
@@ -136,7 +151,7 @@ def shortened(text: str, length: int = 28) -> str:
     if len(text) <= length:
         return text
     head = (length - 1) * 2 // 3
-    return f"{text[:head]}…{text[len(text) - (length - 1 - head):]}"
+    return f"{text[:head]}…{text[len(text) - (length - 1 - head) :]}"
 
 
 def common(values: Sequence[str]) -> str:
@@ -146,4 +161,4 @@ def common(values: Sequence[str]) -> str:
 
 
 def _signed(text: str) -> str:
-    return text.replace("-", "−", 1) if text.startswith("-") else text
+    return text.replace("-", MINUS, 1) if text.startswith("-") else text

@@ -150,6 +150,18 @@ def runs_of(record: Record) -> Runs | None:
         return None
 
 
+def unreadable(record: Record) -> str:
+    """Return why a record's runs or parameters cannot be read; empty where they can."""
+    try:
+        if record["runs"] is not None:
+            Runs.from_builtins(record["runs"])
+        if record["parameters"] is not None:
+            ParameterTable.from_builtins(record["parameters"])
+    except RecordError as error:
+        return str(error)
+    return ""
+
+
 def _case(position: int, record: Record) -> dict[str, Any]:
     runs = record["runs"] or {}
     experiment = _mapping(runs.get("experiment"))
@@ -193,11 +205,13 @@ def _seeds(
     columns = {name: list(values) for name, values in metrics.items() if isinstance(values, list)}
     count = max(map(len, columns.values()), default=0)
     seeds = _sequence((runs or {}).get("seeds"))
-    frame = pd.DataFrame({
-        "record": position,
-        "seed": list(seeds) if len(seeds) == count else list(range(count)),
-        "regime": columns.pop("regime", ["unknown"] * count),
-    })
+    frame = pd.DataFrame(
+        {
+            "record": position,
+            "seed": list(seeds) if len(seeds) == count else list(range(count)),
+            "regime": columns.pop("regime", ["unknown"] * count),
+        }
+    )
     for name, values in columns.items():
         if len(values) == count:
             frame[name] = pd.to_numeric(pd.Series(values, dtype=object), errors="coerce")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
 from functools import cache
 from inspect import cleandoc
 from itertools import pairwise
@@ -20,6 +19,7 @@ from markupsafe import Markup
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from xml.etree.ElementTree import Element
 
     from markdown_it.rules_core import StateCore
@@ -47,7 +47,7 @@ PLAIN_VALUE = re.compile(r"[\w .+%-]*")
 def rendered(text: str, *, top: int = 3) -> Markup:
     """Return Markdown as HTML whose headings begin at level `top` and leave none out."""
     environment: dict[str, Any] = {"top": top}
-    return Markup(_parser().render(cleandoc(text), environment))  # noqa: S704 - made safe above
+    return Markup(_parser().render(cleandoc(text), environment))
 
 
 def title_and_rest(text: str) -> tuple[str, str]:
@@ -75,10 +75,12 @@ def _parser() -> MarkdownIt:
         renderer=_formula,
     )
     # Links are judged below, where their words can be kept.
-    parser.validateLink = lambda url: True  # type: ignore[method-assign]  # noqa: ARG005
+    parser.validateLink = lambda url: True  # type: ignore[method-assign]
     parser.core.ruler.push("harmless", _harmless)
     parser.core.ruler.push("headings", _headings)
-    parser.core.ruler.push("wide tables", _tables)
+    parser.core.ruler.push("table heads", _table_heads)
+    parser.add_render_rule("table_open", _table_open)
+    parser.add_render_rule("table_close", _table_close)
     return parser
 
 
@@ -120,7 +122,15 @@ def _headings(state: StateCore) -> None:
             token.tag = f"h{before}"
 
 
-def _tables(state: StateCore) -> None:
+def _table_open(*_: object) -> str:
+    return '<div class="scroll" role="group" aria-label="Table" tabindex="0">\n<table>\n'
+
+
+def _table_close(*_: object) -> str:
+    return "</table>\n</div>\n"
+
+
+def _table_heads(state: StateCore) -> None:
     for token in state.tokens:
         if token.type == "th_open":
             token.attrSet("scope", "col")
@@ -133,7 +143,7 @@ def _formula(source: str, options: dict[str, Any]) -> str:
         if len(source) > MOST_FORMULA:
             raise ValueError("too long")
         return _safe_element(convert_to_element(source, display=display))
-    except Exception:  # noqa: BLE001 - the converter raises whatever its parser trips over
+    except Exception:
         return f'<code class="formula">{html.escape(source)}</code>'
 
 
@@ -151,7 +161,7 @@ def _safe_element(element: Element) -> str:
     )
     inside = html.escape(html.unescape(element.text or ""))
     for child, following in pairwise([*element, None]):
-        assert child is not None  # noqa: S101 - only the last of the pairs is
+        assert child is not None
         inside += _safe_element(child) + html.escape(html.unescape(child.tail or ""))
         if _is_function(child) and following is not None and following.tag != "mo":
             inside += '<mspace width="0.167em"></mspace>'  # log x, not logx

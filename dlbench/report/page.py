@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, TypedDict
 
@@ -15,12 +14,14 @@ from dlbench.report.formatting import sentence, tied
 from dlbench.report.markdown import rendered
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from dlbench.report.pictures import Picture
     from dlbench.report.summary import Summary
 
 TEMPLATES = "templates"
 
-OUTCOME_SIGNS = {"passed": "✓", "xfailed": "✓", "skipped": "–"}
+OUTCOME_SIGNS = {"passed": "✓", "xfailed": "✓", "skipped": "\N{EN DASH}"}
 """Every other outcome has a cross."""
 
 
@@ -34,16 +35,16 @@ class Pictures(TypedDict):
 def page(summary: Summary, pictures: Pictures) -> str:
     """Return the report as HTML.
 
-    The page asks for nothing from outside, and its own policy forbids it to: even a text that slipped
-    through as markup could load nothing and run no script.
+    The page asks for nothing from outside, and its own policy forbids it to: even a text that
+    slipped through as markup could load nothing and run no script.
     """
     environment = _environment()
     script = _source("page.js")
     return environment.get_template("page.html").render(
         summary=summary,
         pictures=pictures,
-        style=Markup(_source("page.css")),  # noqa: S704 - our own file
-        script=Markup(script),  # noqa: S704 - our own file
+        style=Markup(_source("page.css")),
+        script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
 
@@ -66,5 +67,5 @@ def _environment() -> Environment:
 
 def _source(name: str) -> str:
     loader = _environment().loader
-    assert loader is not None  # noqa: S101 - given above
+    assert loader is not None
     return loader.get_source(_environment(), name)[0].strip()

@@ -10,6 +10,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+
 from dlbench.history.run import write_atomically
 from dlbench.plain import dumps
 
@@ -57,7 +60,9 @@ class Album:
         name = self._free(f"{name}-{drawing.name}")
         figure = drawing.figure
         # The layout is found once: a second and third search would give the same.
-        figure.draw_without_rendering()
+        engine = figure.get_layout_engine()
+        assert engine is not None
+        engine.execute(figure)
         figure.set_layout_engine("none")
         svg, png = _svg(drawing), _png(drawing, PRINT, "white")
         self._write(f"{name}.svg", svg)
@@ -118,25 +123,25 @@ def _picture(
 
 
 def _svg(drawing: Drawing) -> bytes:
+    """Return a figure as SVG. Without dates the same run gives the same file."""
     buffer = io.BytesIO()
-    # Without dates and random ids, the same run gives the same file.
-    drawing.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    # Straight to the canvas: `savefig` draws a figure twice whose layout was ever searched for.
+    canvas = FigureCanvasSVG(drawing.figure)
+    canvas.print_svg(buffer, metadata={"Date": None, "Creator": None})
     return _without_needless_digits(buffer.getvalue())
 
 
 def _without_needless_digits(svg: bytes) -> bytes:
     """Round coordinates to a hundredth of a point: a third of a drawing is digits nobody sees."""
     shortened = re.compile(rb"(\.\d\d)\d+")
-    return re.sub(
-        rb' (?:d|x|y)="[^"]*"', lambda found: shortened.sub(rb"\1", found.group()), svg
-    )
+    return re.sub(rb' (?:d|x|y)="[^"]*"', lambda found: shortened.sub(rb"\1", found.group()), svg)
 
 
 def _png(drawing: Drawing, dots: int, background: str) -> bytes:
     buffer = io.BytesIO()
-    drawing.figure.savefig(
-        buffer, format="png", dpi=dots, facecolor=background, metadata={"Software": None}
-    )
+    drawing.figure.dpi = dots
+    drawing.figure.set_facecolor(background)
+    FigureCanvasAgg(drawing.figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
 
 

@@ -7,13 +7,16 @@ would make an unstable setting look good.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from dlbench.report.formatting import UNKNOWN, number
+from dlbench.report.formatting import TO, UNKNOWN, number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 QUARTILES_FROM = 4
 """With fewer seeds the whole range stands in for the middle half."""
@@ -36,12 +39,12 @@ class Spread:
         return "IQR" if self.count >= QUARTILES_FROM else "range"
 
     def text(self, unit: str = "") -> str:
-        """Return `227 updates (IQR 215–257)`; the median alone if there is no spread."""
+        """Return `227 updates (IQR 215 to 257)`, with a dash for `to`; the median alone if there is no spread."""
         alone = f"{number(self.median)} {unit}".strip()
         return f"{alone} ({self.name} {self._around()})" if self._around() else alone
 
     def cell(self) -> str:
-        """Return `227 [215–257]`, for a table whose caption explains the brackets."""
+        """Return `227 [215 to 257]`, with a dash for `to`, for a table whose caption explains the brackets."""
         alone = number(self.median)
         return f"{alone} [{self._around()}]" if self._around() else alone
 
@@ -49,7 +52,7 @@ class Spread:
         low, high = number(self.low), number(self.high)
         if self.count < LEAST_SPREAD or low == high == number(self.median):
             return ""
-        return f"{low}–{high}" if high != UNKNOWN else f"from {low}"
+        return f"{low}{TO}{high}" if high != UNKNOWN else f"from {low}"
 
 
 def spread(values: Iterable[float], *, higher: bool = False) -> Spread:
@@ -60,7 +63,9 @@ def spread(values: Iterable[float], *, higher: bool = False) -> Spread:
         higher: True where a higher value is better, so that the worst is the lowest.
     """
     worst = -math.inf if higher else math.inf
-    ordered = np.sort(np.nan_to_num(np.array(list(values), dtype=float), nan=worst, posinf=math.inf))
+    ordered = np.sort(
+        np.nan_to_num(np.array(list(values), dtype=float), nan=worst, posinf=math.inf)
+    )
     if ordered.size == 0:
         return Spread(math.nan, math.nan, math.nan, 0)
     edge = 0.25 if ordered.size >= QUARTILES_FROM else 0.0

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from dlbench.metrics import higher_is_better
 from dlbench.report.formatting import humanized
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
 
 MOST_METRICS = 6
 """Panels, where a run has curves of many metrics and none is a validation metric."""
@@ -36,7 +39,7 @@ class Factor:
 
     def number(self, level: str) -> float:
         """Return a level's number; only where the factor has numbers."""
-        assert self.numbers is not None  # noqa: S101 - asked of numeric factors only
+        assert self.numbers is not None
         return self.numbers[self.levels.index(level)]
 
 
@@ -49,6 +52,9 @@ class Study:
     where: str
     """What tells it from the other studies of its test: a workload's name, say; may be empty."""
     factors: tuple[Factor, ...]
+    """What tells its cases apart."""
+    following: tuple[Factor, ...]
+    """What varies too, but follows from the factors: a bound that was given with each, say."""
     cases: pd.DataFrame
     """A row a case, in the factors' order, with a column of levels a factor."""
     seeds: pd.DataFrame
@@ -59,6 +65,12 @@ class Study:
     """A row a case and layer, where models were counted."""
     totals: pd.DataFrame
     """A row a counted model."""
+    metrics: tuple[str, ...]
+    """Its curves, in their order."""
+    loss_name: str | None
+    """The curve that is the training loss."""
+    target: tuple[str, float] | None
+    """The metric and value that a run is to reach, where all cases have the same."""
     declared: Mapping[str, bool]
     """Whether a metric is better higher, where that was said."""
 
@@ -72,7 +84,7 @@ class Study:
     @property
     def key(self) -> str:
         """A text that no other study of the run has."""
-        return " ".join((self.module, self.test, self.where))
+        return f"{self.module} {self.test} {self.where}"
 
     @property
     def counts_models(self) -> bool:
@@ -99,30 +111,11 @@ class Study:
     # ---- metrics
 
     @property
-    def metrics(self) -> list[str]:
-        """Its curves, in their order."""
-        return list(dict.fromkeys(self.curves["metric"]))
-
-    @property
-    def loss_name(self) -> str | None:
-        """The curve that is the training loss."""
-        known = self.cases["loss_name"].dropna()
-        return str(known.iloc[0]) if len(known) else None
-
-    @property
-    def target(self) -> tuple[str, float] | None:
-        """The metric and value that a run is to reach, where all cases have the same."""
-        known = self.cases[["target_metric", "target"]].dropna().drop_duplicates()
-        if len(known) != 1:
-            return None
-        return str(known["target_metric"].iloc[0]), float(known["target"].iloc[0])
-
-    @property
     def shown(self) -> list[str]:
         """The metrics worth a panel: the training loss and what the validation set says."""
         validation = [name for name in self.metrics if name.startswith("val")]
         loss = [name for name in self.metrics if name == self.loss_name]
-        return loss + validation if validation else self.metrics[:MOST_METRICS]
+        return loss + validation if validation else list(self.metrics[:MOST_METRICS])
 
     @property
     def primary(self) -> str | None:
@@ -144,8 +137,10 @@ class Study:
     def axis(self, metric: str) -> str:
         """Return a metric's name with its unit."""
         units = set(self.cases["loss_unit"]) - {""}
-        return f"{humanized(metric)} ({units.pop()})" if metric.endswith("loss") and units else (
-            humanized(metric)
+        return (
+            f"{humanized(metric)} ({units.pop()})"
+            if metric.endswith("loss") and units
+            else (humanized(metric))
         )
 
     def of(self, record: int) -> pd.DataFrame:

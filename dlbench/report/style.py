@@ -7,7 +7,7 @@ of a factor has the same colour in every figure of a page.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,18 @@ import matplotlib.style
 import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from dlbench.report.formatting import MINUS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from matplotlib.axes import Axes
 
-    from dlbench.report.analysis import Factor, Study
+    from dlbench.report.study import Factor, Study
 
 WIDTH = 10.0
 """Inches: the widest figure; 960 CSS pixels."""
@@ -51,8 +56,13 @@ REGIME_COLOURS = {
 }
 REGIME_MARKS = {"converged": "o", "slow": "s", "stalled": "v", "diverged": "X", "unknown": "d"}
 
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 TOO_LONG = 1e6
 """A number above it has an exponent on an axis."""
+
+SMALLEST = 5e-5
+"""Below it the zeros of a number on an axis are hard to count."""
 
 NARROW = 200.0
 """A logarithmic axis that spans less has ticks at 2 and 5 too."""
@@ -118,8 +128,8 @@ def canvas(rows: int = 1, columns: int = 1, *, width: float, height: float) -> t
         width: inches.
         height: inches.
     """
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.03, hspace=0.04)  # type: ignore[union-attr]
+    engine = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, wspace=0.03, hspace=0.04)
+    figure = Figure(figsize=(width, height), layout=engine)
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
@@ -143,7 +153,7 @@ class Palette:
         # The factor with the most levels takes the ramp that tells most apart.
         for name, by_level in sorted(found.items(), key=lambda one: -len(one[1])):
             ordered = all(value is not None for value in by_level.values())
-            names = sorted(by_level, key=lambda one: by_level[one] or 0.0) if ordered else by_level  # noqa: B023
+            names = sorted(by_level, key=lambda one: by_level[one] or 0.0) if ordered else by_level
             levels[name] = {level: place for place, level in enumerate(names)}
             count = len(by_level)
             colours[name] = _rising(count, *next(ramps)) if ordered else _different(count)
@@ -167,16 +177,17 @@ class Palette:
         return MARKS[self.levels[factor.name][level] % len(MARKS)]
 
 
-def plain_numbers(axis: Any) -> None:  # noqa: ANN401 - Matplotlib's XAxis or YAxis
+def plain_numbers(axis: Any) -> None:
     """Write an axis's numbers as the page writes them; powers of ten beyond a reader's reach."""
     if axis.get_scale() == "log":
         low, high = axis.get_view_interval()
         narrow = high < NARROW * low
+        far = low < SMALLEST or high > TOO_LONG
         axis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,), numticks=8))
-        axis.set_major_formatter(FuncFormatter(_log_text))
-        axis.set_minor_formatter(FuncFormatter(lambda value, place: ""))  # noqa: ARG005
+        axis.set_major_formatter(FuncFormatter(_power_text if far else _axis_text))
+        axis.set_minor_formatter(NullFormatter())
     else:
-        axis.set_major_formatter(FuncFormatter(lambda value, place: _axis_text(value)))  # noqa: ARG005
+        axis.set_major_formatter(FuncFormatter(_axis_text))
 
 
 def line_label(axes: Axes, y: float, text: str) -> None:
@@ -192,17 +203,22 @@ def line_label(axes: Axes, y: float, text: str) -> None:
         va="bottom",
         fontsize=8,
         color=QUIET,
+        path_effects=[withStroke(linewidth=2.5, foreground=(1, 1, 1, 0.75))],
     )
 
 
-def _log_text(value: float, place: int) -> str:
-    if 1e-4 <= abs(value) < 1e6:  # noqa: PLR2004 - beyond, the zeros are hard to count
-        return _axis_text(value)
-    return str(LogFormatterSciNotation()(value, place))
+def _axis_text(value: float, _: int = 0) -> str:
+    grouped = 1000 <= abs(value) < TOO_LONG  # `g` would write 1e+04
+    text = f"{value:,.0f}" if grouped else f"{value:.4g}"
+    return text.replace("-", MINUS, 1) if value < 0 else text
 
 
-def _axis_text(value: float) -> str:
-    return f"{value:,.4g}".replace("-", "−") if abs(value) < TOO_LONG else f"{value:.3g}"
+def _power_text(value: float, _: int = 0) -> str:
+    """Return `10⁻⁶` in plain characters: Matplotlib's own formulas take long to parse."""
+    power = math.floor(math.log10(value) + 1e-9)
+    digit = round(value / 10.0**power)
+    raised = f"10{str(power).translate(SUPERSCRIPTS)}"
+    return raised if digit == 1 else f"{digit}·{raised}"
 
 
 def _rising(count: int, ramp: str, lightest: float) -> tuple[str, ...]:

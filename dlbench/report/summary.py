@@ -6,17 +6,19 @@ Pictures are left out: whoever renders the dict draws them from the same studies
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypedDict
 
 from dlbench.plain import digest
 from dlbench.report import words
 from dlbench.report.formatting import counted, humanized, listed, seconds, sentence, setting
+from dlbench.report.frames import unreadable
 from dlbench.report.markdown import title_and_rest
 from dlbench.report.tables import Table, rows_in_need, table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from dlbench.history.run import Run, Session
     from dlbench.report.analysis import Analysis
     from dlbench.report.study import Study
@@ -142,7 +144,12 @@ def _ended(outcome: str) -> str:
 
 
 def _remarks(run: Run, counts: Mapping[str, int]) -> list[Remark]:
-    loud = [*_interrupted(run.session), *_bounds_off(run), *_without_record(run, counts)]
+    loud = [
+        *_interrupted(run.session),
+        *_bounds_off(run),
+        *_without_record(run, counts),
+        *_unreadable(run),
+    ]
     remarks: list[Remark] = [{"text": text, "loud": True} for text in loud]
     if run.records:
         text = (
@@ -167,9 +174,7 @@ def _bounds_off(run: Run) -> list[str]:
     cases = len({record["case"] for record in run.records})
     where = "" if len(off) == cases else f" in {len(off)} of {cases} cases"
     start = "This was a quick look: bounds" if quick else "Bounds"
-    return [
-        f"{start} were off{where}. A pass there says that training ran, not that it went well."
-    ]
+    return [f"{start} were off{where}. A pass there says that training ran, not that it went well."]
 
 
 def _without_record(run: Run, counts: Mapping[str, int]) -> list[str]:
@@ -179,6 +184,15 @@ def _without_record(run: Run, counts: Mapping[str, int]) -> list[str]:
         return []
     what = counted(lost, "further test")
     return [f"{what} did not pass and left no numbers; pytest's own output says more."]
+
+
+def _unreadable(run: Run) -> list[str]:
+    found = {record["case"]: reason for record in run.records if (reason := unreadable(record))}
+    if not found:
+        return []
+    case, reason = next(iter(found.items()))
+    what = counted(len(found), "record")
+    return [f"{what} could not be read, and so not drawn; the first, of {case}: {reason}."]
 
 
 def _attention(analyses: Sequence[AnalysisText]) -> list[Need]:
@@ -255,6 +269,9 @@ def _facts(run: Run) -> dict[str, str]:
     trained = sum(record["duration"] for record in run.records)
     if trained:
         facts["of it training and counting"] = seconds(trained)
+    engines = {str((record["runs"] or {}).get("engine") or "") for record in run.records} - {""}
+    if engines:
+        facts["trained by"] = listed(sorted(engines))
     names = dict.fromkeys(name for record in run.records for name in record["environment"])
     for name in names:
         values = [record["environment"].get(name) for record in run.records]

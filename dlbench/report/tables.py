@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import numpy as np
-import pandas as pd
 
+from dlbench.metrics import REGIMES
 from dlbench.plain import digest
 from dlbench.report import words
-from dlbench.report.formatting import UNKNOWN, compact, humanized, number, seconds
+from dlbench.report.formatting import UNKNOWN, humanized, number, seconds, size
 from dlbench.report.spreads import spread
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+
     from dlbench.report.study import Study
 
 MOST_LAYERS = 60
 """Of a deeper model the largest layers are listed; the CSV file has all."""
+
+
+_BADNESS = {regime: place for place, regime in enumerate(reversed(REGIMES))}
 
 
 class Cell(TypedDict):
@@ -99,7 +105,8 @@ def _factor_columns(study: Study) -> list[Column]:
     if not study.factors:
         return [{"title": "case", "numeric": False}]
     return [
-        {"title": factor.title, "numeric": factor.numbers is not None} for factor in study.factors
+        {"title": factor.title, "numeric": factor.numbers is not None}
+        for factor in study.factors + study.following
     ]
 
 
@@ -160,12 +167,14 @@ def _factor_cells(study: Study, row: pd.Series) -> list[Cell]:
         label = study.label(int(row["record"]))
         return [{"text": label, "sort": label}]
     cells: list[Cell] = []
-    for factor in study.factors:
+    for factor in study.factors + study.following:
         level = str(row[factor.column])
-        cells.append({
-            "text": level,
-            "sort": level if factor.numbers is None else factor.number(level),
-        })
+        cells.append(
+            {
+                "text": level,
+                "sort": level if factor.numbers is None else factor.number(level),
+            }
+        )
     return cells
 
 
@@ -173,9 +182,9 @@ def _training_cells(study: Study, row: pd.Series) -> list[Cell]:
     record = int(row["record"])
     seeds = study.of(record)
     counts = words.regime_counts(seeds)
-    failed = sum(counts.get(one, 0) for one in ("stalled", "diverged"))
+    badness = sum(_BADNESS.get(regime, 0) * count for regime, count in counts.items())
     text = ", ".join(f"{count} {regime}" for regime, count in counts.items())
-    cells: list[Cell] = [{"text": text or UNKNOWN, "sort": failed / max(len(seeds), 1)}]
+    cells: list[Cell] = [{"text": text or UNKNOWN, "sort": badness / max(len(seeds), 1)}]
     for metric in _finals(study):
         values = spread(seeds[f"final_{metric}"], higher=study.higher(metric))
         cells.append({"text": values.cell(), "sort": _sortable(values.median)})
@@ -205,7 +214,7 @@ def _count_cells(study: Study, record: int) -> list[Cell]:
     total = found.iloc[0]
     counts = [int(total[name]) for name in ("layers", "unique", "trainable")]
     cells: list[Cell] = [{"text": number(count), "sort": float(count)} for count in counts]
-    cells.append({"text": f"{compact(int(total['bytes']))}B", "sort": float(total["bytes"])})
+    cells.append({"text": size(int(total["bytes"])), "sort": float(total["bytes"])})
     cells.append({"text": number(int(total["macs"])), "sort": float(total["macs"])})
     return cells
 

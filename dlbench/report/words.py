@@ -81,7 +81,7 @@ def names(metrics: list[str]) -> str:
 
 
 def _to_target(study: Study, record: int) -> str:
-    assert study.target is not None  # noqa: S101 - asked by `outcome` only
+    assert study.target is not None
     metric, value = study.target
     seeds = study.of(record)
     goal = f"{humanized(metric)} {setting(value)}"
@@ -137,7 +137,8 @@ def _diverged_by(study: Study, record: int) -> str:
 def question(study: Study) -> str:
     """Return what was trained and what was varied, from the records of a study."""
     if study.counts_models:
-        return sentence(f"the parameters of {counted(len(study.cases), 'model')}, counted exactly")
+        models = "one model" if len(study.cases) == 1 else f"{len(study.cases)} models"
+        return sentence(f"the parameters of {models}, counted exactly")
     cases = study.cases
     varied = [
         f"{counted(len(factor.levels), factor.title)} ({_span(factor)})" for factor in study.factors
@@ -156,7 +157,8 @@ def question(study: Study) -> str:
             )
     counts = cases["seeds"].unique()
     same.append(
-        f"{counted(int(counts[0]), 'seed')} each" if len(counts) == 1
+        f"{counted(int(counts[0]), 'seed')} each"
+        if len(counts) == 1
         else f"{min(counts)} to {max(counts)} seeds each"
     )
     if study.target:
@@ -176,7 +178,12 @@ def findings(study: Study) -> list[str]:
         return [_line(study, record) for record in records]
     if study.counts_models:
         ordered = study.totals.sort_values("unique")["record"].tolist()
-        return [_line(study, record) for record in dict.fromkeys([*ordered[:1], *ordered[-1:]])]
+        ends = {"smallest": ordered[:1], "largest": ordered[-1:]}
+        return [
+            sentence(f"{which}: {study.label(record)}, {outcome(study, record)}")
+            for which, found in ends.items()
+            for record in found
+        ]
     best = best_case(study, records)
     lines = [f"Best of {len(records)}: {_line(study, best)}"] if best is not None else []
     return lines + _failed_lines(study, records)
@@ -196,7 +203,7 @@ def headline(study: Study) -> str:
     text = f"best of {len(records)} {_at(study, best)}: {outcome(study, best)}"
     if failed:
         names = listed([_at(study, one) for one in failed[:4]])
-        more = f" and in {len(failed) - 4} more cases" if len(failed) > 4 else ""  # noqa: PLR2004
+        more = f" and in {len(failed) - 4} more cases" if len(failed) > 4 else ""
         text += f"; {names}{more} no seed trained"
     return sentence(text)
 
@@ -230,9 +237,11 @@ def _by_first_factor(study: Study) -> list[str]:
             continue
         row = study.cases.set_index("record").loc[best]
         told = listed([f"{factor.title} {row[factor.column]}" for factor in others])
-        edge = " (the end of its grid)" if any(
-            _at_end(study, factor, str(row[factor.column]), records) for factor in others
-        ) else ""
+        edge = (
+            " (the end of its grid)"
+            if any(_at_end(study, factor, str(row[factor.column]), records) for factor in others)
+            else ""
+        )
         lines.append(
             sentence(
                 f"{_level(first, level)}, best of {len(records)} was {told}{edge}: "
@@ -261,8 +270,11 @@ def _failed_lines(study: Study, records: list[int]) -> list[str]:
         return []
     shown = [_at(study, one) for one in failed[:MOST_LINES]]
     more = [f"{len(failed) - MOST_LINES} more"] if len(failed) > MOST_LINES else []
-    return [sentence(f"no seed trained in {len(failed)} of {len(records)} cases: "
-                     f"{listed(shown + more)}")]
+    return [
+        sentence(
+            f"no seed trained in {len(failed)} of {len(records)} cases: {listed(shown + more)}"
+        )
+    ]
 
 
 def _all_failed(study: Study, record: int) -> bool:
@@ -291,8 +303,10 @@ def _level(factor: Factor, level: str) -> str:
 
 def _span(factor: Factor) -> str:
     if factor.numbers is None or len(factor.levels) <= SEVERAL:
-        return listed(factor.levels) if len(factor.levels) <= MOST_LINES else (
-            f"{', '.join(factor.levels[:MOST_LINES])}, …"
+        return (
+            listed(factor.levels)
+            if len(factor.levels) <= MOST_LINES
+            else (f"{', '.join(factor.levels[:MOST_LINES])}, …")
         )
     return f"{factor.levels[0]} to {factor.levels[-1]}"
 
@@ -317,5 +331,3 @@ def _count_headline(study: Study) -> str:
     low, high = int(study.totals["unique"].min()), int(study.totals["unique"].max())
     span = number(low) if low == high else f"from {number(low)} to {number(high)}"
     return sentence(f"{counted(len(study.totals), 'model')} counted, {span} parameters")
-
-

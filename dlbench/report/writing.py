@@ -23,7 +23,7 @@ FIGURES = "figures"
 PAGE = "index.html"
 
 
-def write(run: Run, folder: Path, on_progress: Progress) -> Path:
+def write(run: Run, folder: Path, on_progress: Progress | None = None) -> Path:
     """Write the report of a run; see `dlbench.report.write_report`."""
     found = analyses(run)
     studies = [study for analysis in found for study in analysis.studies]
@@ -37,11 +37,13 @@ def write(run: Run, folder: Path, on_progress: Progress) -> Path:
     palette = Palette.of(studies)
     with styled():
         for done, study in enumerate(studies):
-            on_progress(done, len(studies), study.title)
+            if on_progress:
+                on_progress(done, len(studies), study.title)
             by_study[anchor_of("study", study.key)] = [
                 album.add(drawing, _name(study)) for drawing in drawings(study, palette)
             ]
-    on_progress(len(studies), len(studies), PAGE)
+    if on_progress:
+        on_progress(len(studies), len(studies), PAGE)
     html = page(summarized(run, found), {"studies": by_study, "analyses": by_analysis})
     path = folder / PAGE
     write_atomically(path, html.encode())

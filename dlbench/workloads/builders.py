@@ -1,17 +1,18 @@
 """Functions that build the models of the shipped workloads: a multilayer perceptron and a CNN.
 
 Both return a builder, a function without arguments that makes a fresh model at each call. It is a
-`functools.partial` of a function in this file, so that it can be pickled, and a record shows it with
-its arguments.
+`functools.partial` of a function in this file, so that it can be pickled, and a record shows it
+with its arguments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import keras
 
 Activation: TypeAlias = "str | Callable[..., object] | None"
@@ -80,6 +81,7 @@ def build_mlp(
     activation: Activation,
     output: Activation,
 ) -> keras.Model:
+    """Return a new model of the kind that `mlp` describes."""
     import keras
 
     model = keras.Sequential([keras.Input(shape)])
@@ -99,6 +101,7 @@ def build_cnn(
     activation: Activation,
     output: Activation,
 ) -> keras.Model:
+    """Return a new model of the kind that `cnn` describes."""
     import keras
 
     model = keras.Sequential([keras.Input(shape)])

@@ -1,9 +1,9 @@
 """Workloads on the data sets that Keras downloads: MNIST, Fashion-MNIST and CIFAR-10.
 
-Nothing is fetched before one of these functions is called; Keras keeps what it fetched in the folder
-`datasets` of its cache (`~/.keras`, or `$KERAS_HOME`), and the next call reads it from there. Keras'
-test set is the validation set. The targets are round values below what such models are known to
-reach; unlike those of the other workloads they were not measured with this suite.
+Nothing is fetched before one of these functions is called. Keras keeps what it fetched in the
+folder `datasets` of its cache (`~/.keras`, or `$KERAS_HOME`), and reads it from there at the next
+call. Keras' test set is the validation set. The targets are round values that such models are known
+to reach; unlike those of the other workloads they were not measured with this suite.
 """
 
 from __future__ import annotations

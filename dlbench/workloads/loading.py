@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
+from typing import TYPE_CHECKING
 
 from dlbench.errors import ExperimentError
 from dlbench.experiment import Workload
 from dlbench.references import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def load_workload(spec: str) -> Workload:
@@ -21,7 +26,9 @@ def load_workload(spec: str) -> Workload:
         ExperimentError: it leads to something else.
     """
     found = resolve(spec)
-    made = found() if _takes_nothing(found) else found
+    made = found
+    if (inspect.isroutine(found) or isinstance(found, partial)) and _takes_nothing(found):
+        made = found()
     if not isinstance(made, Workload):
         what = f"a function that returned {type(made).__name__}" if made is not found else made
         raise ExperimentError(
@@ -32,10 +39,8 @@ def load_workload(spec: str) -> Workload:
     return made
 
 
-def _takes_nothing(found: object) -> bool:
+def _takes_nothing(found: Callable[..., object]) -> bool:
     """Whether `found` can be called without arguments."""
-    if isinstance(found, Workload) or not callable(found):
-        return False
     try:
         inspect.signature(found).bind()
     except (TypeError, ValueError):

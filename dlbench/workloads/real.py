@@ -30,7 +30,11 @@ def digits_mlp(*, activation: Activation = "relu", depth: int = 2, width: int = 
     to 1, softmax and cross-entropy. Source: scikit-learn's `load_digits`, the test part of
     Alpaydin and Kaynak 1998, "Optical recognition of handwritten digits".
 
-    The target, a validation accuracy of 0.93, lies just after the knee of quality against updates.
+    The target, a validation accuracy of 0.93, lies just after the knee of quality against updates
+    (median accuracy 0.86 after 109 updates, 0.90 after 163, 0.93 after 228, 0.95 after 346, 0.965
+    after 540). By SGD at rate 0.1, batches of 32, 12 epochs (540 updates, 0.6 s), every seed
+    reaches it: after 230 updates (median; quartiles 190 and 258; the last 313). At the end the
+    worst seed stands at 0.95.
     """
     return _digits("digits_mlp", (64,), mlp(64, 10, hidden=(width,) * depth, activation=activation))
 
@@ -38,7 +42,10 @@ def digits_mlp(*, activation: Activation = "relu", depth: int = 2, width: int = 
 def digits_cnn(*, activation: Activation = "relu", filters: Sequence[int] = (8, 16)) -> Workload:
     """The same digits, read by a small convolutional network (1,898 parameters).
 
-    Data, split and target are those of `digits_mlp`, so that the two models can be compared.
+    Data, split and target are those of `digits_mlp`, so that the two models can be compared. By SGD
+    at rate 0.1, batches of 32, 12 epochs (540 updates, 1.5 s), every seed reaches the target: after
+    260 updates (median; quartiles 219 and 309; the last 358). It goes on to a median of 0.968, and
+    swings more than the perceptron: the worst seed ends at 0.911, after 0.93 was reached.
     """
     shape = (8, 8, 1)
     return _digits("digits_cnn", shape, cnn(shape, 10, filters=filters, activation=activation))
@@ -69,7 +76,11 @@ def diabetes(*, activation: Activation = "relu", depth: int = 2, width: int = 32
     mean squared error. Source: scikit-learn's `load_diabetes`, from Efron et al. 2004, "Least angle
     regression".
 
-    The target is a validation loss of 0.55.
+    The target, a validation loss of 0.55, lies after the knee (median loss 0.94 after 10 updates,
+    0.68 after 38, 0.56 after 86, 0.51 after 154, 0.496 after 240); ordinary least squares has 0.484
+    there. By SGD at rate 0.01, batches of 32, 20 epochs (240 updates, 0.4 s), every seed reaches
+    it: after 96 updates (median; quartiles 62 and 122; the last 204). The 89 patients make it a
+    noisy measure: at the end the seeds stand between 0.41 and 0.57.
     """
     from sklearn.datasets import load_diabetes
 
@@ -97,4 +108,5 @@ def _split(samples: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 def _standardized(values: NDArray[Any], train: NDArray[np.intp]) -> NDArray[np.float32]:
     """Return values less the mean of the training part, over its standard deviation."""
     part = values[train]
-    return ((values - part.mean(axis=0)) / part.std(axis=0)).astype(np.float32)
+    standardized: NDArray[Any] = (values - part.mean(axis=0)) / part.std(axis=0)
+    return standardized.astype(np.float32)

@@ -202,6 +202,8 @@ def test_random_state_is_named_apart() -> None:
     assert sum(np.prod(one.shape) for one in model.variables) == table.unique + table.random_state
 
 
+# Keras 3.15 quantizes in a way that NumPy 2 deprecates.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_adapted_layers_are_counted_by_their_variables() -> None:
     """LoRA's matrices and quantized weights have no closed form, and are not lost."""
     model = keras.Sequential([keras.Input((8,)), layers.Dense(6), layers.Dense(4)])
@@ -228,6 +230,7 @@ OPTIMIZERS: list[Any] = [
     "nadam",
     "muon",
     keras.optimizers.Lamb(),
+    keras.optimizers.ScheduleFreeAdamW(),
     keras.optimizers.SGD(momentum=0.9, nesterov=True),
     keras.optimizers.RMSprop(momentum=0.9, centered=True),
     keras.optimizers.Adam(amsgrad=True, use_ema=True, ema_momentum=0.9),

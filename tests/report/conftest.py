@@ -21,7 +21,7 @@ START = 2.3
 SAMPLES = 1000
 
 
-def made_runs(  # noqa: PLR0913
+def made_runs(
     *,
     rate: float = 0.01,
     seeds: int = 5,
@@ -58,7 +58,12 @@ def made_runs(  # noqa: PLR0913
         },
         seeds=tuple(range(seeds)),
         points=at,
-        curves={"loss": loss, "accuracy": accuracy, "val_loss": loss * 1.1, "val_accuracy": accuracy},
+        curves={
+            "loss": loss,
+            "accuracy": accuracy,
+            "val_loss": loss * 1.1,
+            "val_accuracy": accuracy,
+        },
         constant_loss=START,
     )
 

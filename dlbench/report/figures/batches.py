@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +14,8 @@ from dlbench.report.formatting import humanized, number, sentence, setting
 from dlbench.report.style import INK, ORANGE, WIDTH, Palette, canvas, plain_numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from matplotlib.axes import Axes
 
     from dlbench.report.study import Factor, Study

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,8 @@ from dlbench.report.formatting import humanized, number, sentence, setting
 from dlbench.report.style import FAINT, INK, Palette, canvas, plain_numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dlbench.report.study import Factor, Study
 
 LEAST_FILLED = 0.6
@@ -24,7 +25,7 @@ LEAST_FILLED = 0.6
 PAIR = 2
 
 
-def heat_map(study: Study, palette: Palette) -> Iterator[Drawing]:  # noqa: ARG001
+def heat_map(study: Study, palette: Palette) -> Iterator[Drawing]:
     """Yield a heat map where two numbers vary and most of their grid was tried.
 
     Colour and number are the median updates to the target, or where nothing reached it, the median
@@ -59,13 +60,15 @@ def _cells(study: Study, down: Factor, across: Factor) -> pd.DataFrame:
         else:
             value = words.final_spread(study, record, str(study.loss_name)).median
             text = number(value) if np.isfinite(value) else "diverged"
-        rows.append({
-            "record": record,
-            down.name: case[down.column],
-            across.name: case[across.column],
-            "value": value if np.isfinite(value) else np.nan,
-            "text": text,
-        })
+        rows.append(
+            {
+                "record": record,
+                down.name: case[down.column],
+                across.name: case[across.column],
+                "value": value if np.isfinite(value) else np.nan,
+                "text": text,
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -81,8 +84,10 @@ def _draw(study: Study, down: Factor, across: Factor, cells: pd.DataFrame) -> Dr
     axes = grid[0, 0]
     known = cells["value"].dropna()
     log = known.min() > 0 and known.max() > 2 * known.min()
-    what = f"{study.update}s to target" if _to_target(study) else (
-        f"final {study.axis(str(study.loss_name))}"
+    what = (
+        f"{study.update}s to target"
+        if _to_target(study)
+        else (f"final {study.axis(str(study.loss_name))}")
     )
     sns.heatmap(
         values.astype(float),
@@ -99,7 +104,9 @@ def _draw(study: Study, down: Factor, across: Factor, cells: pd.DataFrame) -> Dr
     # seaborn writes no text into an empty cell, but "never" is a finding.
     for (row, column), text in np.ndenumerate(texts.fillna("not run").to_numpy()):
         if pd.isna(values.iloc[row, column]):
-            axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=8, color=INK)
+            axes.text(
+                column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=8, color=INK
+            )
     axes.set_facecolor(FAINT)
     axes.set(xlabel=across.title, ylabel=down.title)
     axes.set_yticklabels(axes.get_yticklabels(), rotation=0)

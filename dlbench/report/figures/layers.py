@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,8 @@ from dlbench.report.formatting import compact, counted, number, sentence, shorte
 from dlbench.report.style import BLUE, GREY, INK, ORANGE, WIDTH, Palette, canvas
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from matplotlib.axes import Axes
 
     from dlbench.report.study import Study
@@ -28,9 +29,9 @@ MOST_BARS = 14
 KINDS = {"weights": BLUE, "biases": ORANGE, "buffers": GREY}
 
 
-def totals(study: Study, palette: Palette) -> Iterator[Drawing]:  # noqa: ARG001
+def totals(study: Study, palette: Palette) -> Iterator[Drawing]:
     """Yield the parameters of each model of a study, on a logarithmic axis where they differ much."""
-    if len(study.totals) < 2:  # noqa: PLR2004 - one bar compares nothing
+    if len(study.totals) < 2:
         return
     data = study.totals.assign(
         label=[shortened(study.label(record), 36) for record in study.totals["record"]]
@@ -42,7 +43,7 @@ def totals(study: Study, palette: Palette) -> Iterator[Drawing]:  # noqa: ARG001
     axes.set_yticks(rows, shown["label"])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     counts = shown["unique"].astype(float)
-    log = counts.min() > 0 and counts.max() > 30 * counts.min()  # noqa: PLR2004 - short bars vanish
+    log = counts.min() > 0 and counts.max() > 30 * counts.min()
     start = counts.min() / 3 if log else 0.0
     axes.hlines(rows, start, counts, color=BLUE, linewidth=1.2, alpha=0.6)
     sns.scatterplot(x=counts.to_numpy(), y=list(rows), color=BLUE, s=34, ax=axes, zorder=3)
@@ -55,7 +56,7 @@ def totals(study: Study, palette: Palette) -> Iterator[Drawing]:  # noqa: ARG001
             va="center", fontsize=8, color=INK,
         )  # fmt: skip
     axes.set(xlabel="parameters", ylabel="")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: compact(value)))  # noqa: ARG005
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: compact(value)))
     axes.xaxis.minorticks_off()
     axes.grid(visible=False, axis="y")
     caption = "parameters, each counted once however many layers share it"
@@ -64,7 +65,7 @@ def totals(study: Study, palette: Palette) -> Iterator[Drawing]:  # noqa: ARG001
     yield Drawing("parameters", figure, sentence(caption), words.headline(study), data)
 
 
-def layers(study: Study, palette: Palette) -> Iterator[Drawing]:  # noqa: ARG001
+def layers(study: Study, palette: Palette) -> Iterator[Drawing]:
     """Yield the parameters by layer of the models worth taking apart, the largest first."""
     if study.layers.empty:
         return
@@ -127,7 +128,7 @@ def _stack(axes: Axes, bars: pd.DataFrame, title: str) -> None:
         )  # fmt: skip
     axes.set_title(shortened(title, 44))
     axes.set_xlabel("parameters")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: compact(value)))  # noqa: ARG005
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: compact(value)))
     axes.grid(visible=False, axis="y")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,8 @@ from dlbench.report.spreads import spread
 from dlbench.report.style import INK, QUIET, REGIME_COLOURS, REGIME_MARKS, Palette
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -55,7 +56,7 @@ def medians(study: Study, frame: pd.DataFrame, *, higher: bool) -> pd.DataFrame:
     return result.assign(median=result["median"].where(np.isfinite(result["median"])))
 
 
-def scatter(  # noqa: PLR0913
+def scatter(
     axes: Axes,
     study: Study,
     frame: pd.DataFrame,
@@ -160,7 +161,13 @@ def legend(
     handles = []
     if hue:
         handles += [
-            Line2D([], [], color=palette.colour(hue, level), linewidth=2, label=f"{hue.title} {shortened(level)}")
+            Line2D(
+                [],
+                [],
+                color=palette.colour(hue, level),
+                linewidth=2,
+                label=f"{hue.title} {shortened(level)}",
+            )
             for level in hue.levels
         ]
     handles += [

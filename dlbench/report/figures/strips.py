@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import seaborn as sns
 
 from dlbench.report import words
@@ -27,6 +25,9 @@ from dlbench.report.style import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
     from matplotlib.axes import Axes
 
     from dlbench.report.study import Factor, Study
@@ -53,8 +54,9 @@ def strips(study: Study, palette: Palette) -> Iterator[Drawing]:
     width = WIDTH if len(panels) > 1 else WIDTH * 0.6
     figure, grid = canvas(1, len(panels), width=width, height=1.3 + 0.27 * len(rows))
     frame = _marks(study, rows)
+    titles = ", ".join(one.title for one in (factor, *study.others(factor)))
     for place, (axes, column) in enumerate(zip(grid[0], panels, strict=True)):
-        _panel(axes, study, frame, column, rows, labelled=place == 0)
+        _panel(axes, study, frame, column, rows, titles if place == 0 else "")
     marks.legend(figure, study, palette, None, list(study.seeds["regime"].unique()))
     caption = "a mark is a seed, a bar its row's median"
     if (~np.isfinite(frame[panels])).any(axis=None):
@@ -63,7 +65,9 @@ def strips(study: Study, palette: Palette) -> Iterator[Drawing]:
     what = sentence(f"final {humanized(metric)} by {factor.title}{others}, every seed")
     data = frame.drop(columns="row")
     return_data = data.loc[:, ~data.columns.str.startswith("at ")]
-    yield Drawing("strip", figure, sentence(caption), f"{what} {words.headline(study)}", return_data)
+    yield Drawing(
+        "strip", figure, sentence(caption), f"{what} {words.headline(study)}", return_data
+    )
 
 
 def _rows(study: Study, factor: Factor) -> dict[str, list[int]]:
@@ -86,14 +90,13 @@ def _marks(study: Study, rows: dict[str, list[int]]) -> pd.DataFrame:
     return frame
 
 
-def _panel(  # noqa: PLR0913, PLR0917
+def _panel(
     axes: Axes,
     study: Study,
     frame: pd.DataFrame,
     column: str,
     rows: dict[str, list[int]],
-    *,
-    labelled: bool,
+    titles: str,
 ) -> None:
     metric = column.removeprefix("final_")
     higher = column != "steps_to_target" and study.higher(metric)
@@ -112,7 +115,9 @@ def _panel(  # noqa: PLR0913, PLR0917
     for row, group in frame.assign(value=values).groupby("row"):
         middle = spread(group["value"], higher=higher).median
         if np.isfinite(middle):
-            axes.plot([middle, middle], [row - 0.36, row + 0.36], color=INK, linewidth=1.6, zorder=2)
+            axes.plot(
+                [middle, middle], [row - 0.36, row + 0.36], color=INK, linewidth=1.6, zorder=2
+            )
     lost = frame[values.isna()]
     transform = axes.get_yaxis_transform()
     for row, group in lost.groupby("row"):
@@ -134,12 +139,19 @@ def _panel(  # noqa: PLR0913, PLR0917
         )
     if study.target and study.target[0] == metric:
         axes.axvline(study.target[1], color=QUIET, linewidth=0.9, linestyle=(0, (5, 3)), zorder=1.5)
-        axes.set_title(f"dashed: target {setting(study.target[1])}", fontsize=8, color=QUIET,
-                       fontweight="normal", loc="right")
+        axes.set_title(
+            f"dashed: target {setting(study.target[1])}",
+            fontsize=8,
+            color=QUIET,
+            fontweight="normal",
+            loc="right",
+        )
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_yticks(range(len(rows)), list(rows) if labelled else [""] * len(rows))
-    label = f"{study.update}s to target" if column == "steps_to_target" else (
-        f"final {study.axis(metric)}"
+    axes.set_yticks(range(len(rows)), list(rows) if titles else [""] * len(rows))
+    label = (
+        f"{study.update}s to target"
+        if column == "steps_to_target"
+        else (f"final {study.axis(metric)}")
     )
-    axes.set(xlabel=label, ylabel="")
+    axes.set(xlabel=label, ylabel=titles)
     plain_numbers(axes.xaxis)

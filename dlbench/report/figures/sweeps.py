@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from dlbench.report import words
 from dlbench.report.figures import marks
 from dlbench.report.figures.drawing import Drawing
-from dlbench.report.formatting import number, sentence, setting
+from dlbench.report.formatting import sentence, setting
 from dlbench.report.style import RED, WIDTH, Palette, canvas, line_label, plain_numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
     from matplotlib.axes import Axes
 
@@ -60,7 +61,7 @@ def _curve(study: Study, palette: Palette, factor: Factor, metrics: list[str]) -
     return Drawing(f"by-{factor.name}", figure, sentence(caption), alt, data)
 
 
-def _panel(  # noqa: PLR0913, PLR0917
+def _panel(
     axes: Axes,
     study: Study,
     palette: Palette,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,8 @@ from dlbench.report.spreads import band_words, bands
 from dlbench.report.style import INK, QUIET, WIDTH, Palette, canvas, line_label, plain_numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from matplotlib.axes import Axes
 
     from dlbench.report.study import Factor, Study
@@ -34,6 +35,8 @@ PER_ROW = 3
 DECADE = 10.0
 FAR = 20.0
 """Runs whose lengths differ by more share a logarithmic axis: the short ones would be a dot."""
+
+ROOM_ABOVE = 0.12
 
 HEADROOM = 10.0
 """A run that diverged is drawn up to so many times its starting loss, and clipped there."""
@@ -139,7 +142,7 @@ def _one(
     return Drawing("trends", figure, _caption(study), _alt(study, hue, list(by_metric)), data)
 
 
-def _faceted(  # noqa: PLR0913, PLR0917
+def _faceted(
     study: Study,
     palette: Palette,
     hue: Factor | None,
@@ -214,9 +217,7 @@ def _limits(study: Study, metric: str, frame: pd.DataFrame) -> tuple[float, floa
         return 0.0, 1.0, False
     if study.higher(metric):
         goal = study.target[1] if study.target and study.target[0] == metric else -np.inf
-        low, high = float(sound.min()), float(max(sound.max(), goal))
-        room = 0.04 * (high - low or 1.0)
-        return low - room, high + room + (2 * room if goal > high - room else 0.0), False
+        return _with_room(float(sound.min()), float(max(sound.max(), goal)), log=False)
     values = study.curves[study.curves["metric"] == metric]
     starts = values.loc[values["step"] == values["step"].min(), "value"]
     start = float(np.nanmax(starts)) if starts.notna().any() else float(sound.max())
@@ -226,11 +227,16 @@ def _limits(study: Study, metric: str, frame: pd.DataFrame) -> tuple[float, floa
     highest = max(start, float(trained.max()) if len(trained) else start)
     highest = max(highest, min(float(sound.max()), HEADROOM * abs(start)))
     lowest = float(sound.min())
-    log = lowest > 0 and highest > DECADE * lowest
+    return _with_room(lowest, highest, log=lowest > 0 and highest > DECADE * lowest)
+
+
+def _with_room(lowest: float, highest: float, *, log: bool) -> tuple[float, float, bool]:
+    """Return limits with room below, and above for the words on a line near the top."""
     if log:
-        return lowest / 1.25, highest * 1.25, True
-    room = 0.05 * (highest - lowest or 1.0)
-    return lowest - room, highest + room, False
+        spread = highest / lowest
+        return lowest / spread**0.05, highest * spread**ROOM_ABOVE, True
+    spread = highest - lowest or 1.0
+    return lowest - 0.05 * spread, highest + ROOM_ABOVE * spread, False
 
 
 # ---- a panel
@@ -323,7 +329,7 @@ def _finish(axes: Axes, panel: Panel) -> None:
         top.spines["top"].set_visible(False)
 
 
-def _legend(figure: Any, study: Study, palette: Palette, hue: Factor | None) -> None:  # noqa: ANN401
+def _legend(figure: Any, study: Study, palette: Palette, hue: Factor | None) -> None:
     handles = []
     if hue:
         levels = hue.levels

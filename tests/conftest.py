@@ -1,0 +1,214 @@
+"""What the tests of the two doors share: a suite of someone's own that trains in a blink."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from dlbench.plugin.session import RunSession, session_key
+
+
+TINY = '''
+"""# A tiny analysis
+
+Two classes that a line parts.
+"""
+
+import keras
+import numpy as np
+import pytest
+
+DISCUSSION = "A line is enough."
+
+x = np.random.default_rng(0).normal(size=(40, 2)).astype("float32")
+y = (x[:, 0] > 0).astype("int64")
+DATA = ((x[:30], y[:30]), (x[30:], y[30:]))
+
+
+def build():
+    return keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, activation="softmax")])
+
+
+LEARNS = {
+    "data": DATA,
+    "loss": "sparse_categorical_crossentropy",
+    "metrics": ["accuracy"],
+    "target": ("val_accuracy", 0.8),
+    "learning_rate": 5.0,
+    "batch_size": "full",
+    "steps": 5,
+    "seeds": 2,
+}
+
+
+def loop(seed):
+    return {"loss": [1.0, 0.5 + seed / 100], "val_accuracy": [0.5, 0.9]}
+'''
+"""The head of a test file: a model, data, everything that a call needs, and a loop of one's own."""
+
+QUIET = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+"""No cache folder, and without a plugin that takes a second to load."""
+
+HOT = (
+    "matplotlib.pyplot",
+    "pandas",
+    "rich.console",
+    "rich.table",
+    "sklearn.datasets",
+    "dlbench.engines.fit",
+    "dlbench.engines.loop",
+    "dlbench.engines.timing",
+    "dlbench.experiment",
+    "dlbench.history.environment",
+    "dlbench.history.record",
+    "dlbench.history.run",
+    "dlbench.parameters",
+    "dlbench.report",
+    "dlbench.runs",
+    "dlbench.workloads.loading",
+    "dlbench.workloads.real",
+)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of a pytest run inside this process."""
+
+    result: pytest.RunResult
+    session: RunSession
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """What the plugin gathered."""
+        return cast("list[dict[str, Any]]", self.session.records)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The only one."""
+        (record,) = self.records
+        return record
+
+    @property
+    def output(self) -> str:
+        """Everything pytest wrote, errors too."""
+        return f"{self.result.stdout}\n{self.result.stderr}"
+
+
+class _Spy:
+    session: RunSession
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        if session_key in config.stash:
+            self.session = config.stash[session_key]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder with test files in it, in which pytest runs in a process of its own."""
+
+    path: Path
+
+    def write(self, tests: str, *, name: str = "test_tiny.py", head: str = TINY) -> None:
+        """Write a test file: the tiny analysis' head, and these tests."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(head.lstrip() + "\n\n" + textwrap.dedent(tests), encoding="utf-8")
+
+    def run_fresh(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run pytest in a new process, which must load everything itself."""
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", *QUIET, *arguments],
+            cwd=self.path,
+            env=self.environment(**environment),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        """Return this process' variables without those that Keras and pytest read, and `changes`.
+
+        Keras' home is an empty folder: no keras.json chooses a backend.
+        """
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("KERAS_", "PYTEST_"))
+        }
+        own = {"KERAS_HOME": str(self.path.parent / "keras"), "OMP_NUM_THREADS": "1"}
+        return kept | own | changes
+
+
+@dataclass(frozen=True)
+class Suite(Folder):
+    """The same, with pytest run in this process, where PyTorch and Keras are loaded already."""
+
+    pytester: pytest.Pytester
+
+    def run(self, *arguments: str | Path) -> Ran:
+        """Run pytest here."""
+        spy = _Spy()
+        result = self.pytester.runpytest_inprocess(*QUIET, *arguments, plugins=[spy])
+        return Ran(result, spy.session)
+
+
+@pytest.fixture(scope="session")
+def loaded() -> None:
+    """Load everything heavy once: pytester drops what a run inside this process imported."""
+    for name in HOT:
+        import_module(name)
+    import torch
+
+    torch.set_num_threads(1)  # on 40 samples more only wait for each other
+    names: dict[str, object] = {}
+    exec(TINY, names)  # noqa: S102 - the text above
+    from dlbench.engines import train
+    from dlbench.engines.timing import training_step
+    from dlbench.experiment import Experiment, Workload
+
+    learns: dict[str, object] = dict(names["LEARNS"])  # type: ignore[call-overload]
+    carried = {key: learns.pop(key) for key in ("data", "loss", "metrics", "target")}
+    workload = Workload(name="tiny", model=names["build"], **carried)  # type: ignore[arg-type]
+    experiment = Experiment(workload, **learns)  # type: ignore[arg-type]
+    train(experiment)
+    training_step(experiment)()
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, loaded: None) -> Suite:
+    """An empty folder for tests of someone's own, run inside this process."""
+    del loaded
+    for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    return Suite(pytester.path, pytester)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """An empty folder for tests of someone's own, run in a process of its own."""
+    path = tmp_path / "suite"
+    path.mkdir()
+    return Folder(path)
+
+
+@pytest.fixture
+def stub_report(monkeypatch: pytest.MonkeyPatch, loaded: None) -> None:
+    """Write a page of one word, where the page itself is not what is tested."""
+    del loaded
+
+    def write(run: object, folder: Path) -> Path:
+        del run
+        (folder / "index.html").write_text("page", encoding="utf-8")
+        return folder / "index.html"
+
+    monkeypatch.setattr("dlbench.report.write_report", write)
