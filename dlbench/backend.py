@@ -134,6 +134,15 @@ def true_float64() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def on_device(device: str | None) -> Iterator[None]:
+    """Inside the block Keras computes on a device: "cpu", "cuda", "cuda:1"; None leaves its choice."""
+    import keras
+
+    with keras.device(device) if device else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Inside the block every random number comes from `seed`; afterwards all is as it was.
 

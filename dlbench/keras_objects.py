@@ -15,6 +15,7 @@ from dlbench.errors import ExperimentError
 from dlbench.plain import to_plain
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Mapping
 
     from dlbench.plain import Plain
@@ -113,18 +114,25 @@ def optimizer_template(optimizer: object, learning_rate: object = None) -> Templ
             "optimizer", made, Template(type(made), config, _unnumbered(made), inner.no_decay)
         )
     rate = _learning_rate(getattr(made, "_learning_rate", None), learning_rate)
-    config = made.get_config() | {"learning_rate": rate}
+    config = made.get_config()
+    if "learning_rate" in config or learning_rate is not None:
+        config["learning_rate"] = rate
     if getattr(made, "_exclude_from_weight_decay", None):
         raise ExperimentError(
             "exclude_from_weight_decay(var_list=…) names variables of one model, and every run "
             "has its own: use exclude_from_weight_decay(var_names=…)"
         )
-    # Keras joins a set of names, whose order is another one in every process.
-    pattern = getattr(made, "_exclude_from_weight_decay_pattern", None)
-    no_decay = "|".join(sorted(pattern.pattern.split("|"))) if pattern else None
+    no_decay = _no_decay(getattr(made, "_exclude_from_weight_decay_pattern", None))
     return _rebuildable(
         "optimizer", made, Template(type(made), config, _unnumbered(made), no_decay)
     )
+
+
+def _no_decay(pattern: re.Pattern[str] | None) -> str | None:
+    """Return the pattern, names in order: Keras joins a set, another way in each process."""
+    if pattern is None or "(" in pattern.pattern:  # a group may hold alternatives of its own
+        return pattern.pattern if pattern else None
+    return "|".join(sorted(pattern.pattern.split("|")))
 
 
 def _rebuildable(kind: str, made: object, template: Template) -> Template:
@@ -173,9 +181,9 @@ def _learning_rate(held: Any, given: Any) -> Any:  # noqa: ANN401 - number, vari
         number = float("nan")
     if not 0 <= number <= float(np.finfo(np.float32).max):
         raise ExperimentError(f"learning_rate must be a finite number of at least 0, got {rate!r}")
-    # Keras keeps rates in float32 and hands back 0.009999999776 for 0.01: take what was meant.
-    meant = float(str(np.float32(number)))
-    return meant if np.float32(number) == number else number
+    # Keras keeps rates in float32 and hands back 0.009999999776 for 0.01: take the shortest
+    # number with that float32, whether it comes from the caller or from an optimizer.
+    return float(str(np.float32(number)))
 
 
 def loss_template(loss: object) -> Template:

@@ -9,12 +9,14 @@ import textwrap
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from dlbench.plugin.session import RunSession, session_key
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TINY = '''
 """# A tiny analysis
@@ -193,12 +195,22 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, loaded: No
     return Suite(pytester.path, pytester)
 
 
+@pytest.fixture(scope="session")
+def new_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Folder]:
+    """Make an empty folder for tests of someone's own, run in processes of their own."""
+
+    def make() -> Folder:
+        path = tmp_path_factory.mktemp("own") / "suite"
+        path.mkdir()
+        return Folder(path)
+
+    return make
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    """An empty folder for tests of someone's own, run in a process of its own."""
-    path = tmp_path / "suite"
-    path.mkdir()
-    return Folder(path)
+def folder(new_folder: Callable[[], Folder]) -> Folder:
+    """One such folder."""
+    return new_folder()
 
 
 @pytest.fixture

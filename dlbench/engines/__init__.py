@@ -7,11 +7,11 @@ and must give the same curves; it is the default, and what it cannot do is left 
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
+from dlbench.backend import on_device
 from dlbench.errors import EngineError, ExperimentError
 
 if TYPE_CHECKING:
@@ -77,9 +77,7 @@ def train_sweep(
     """
     if engine not in ENGINES:
         raise ExperimentError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
-    import keras
-
-    with keras.device(device) if device else contextlib.nullcontext():
+    with on_device(device):
         if engine == "fit":
             return _fit(experiments, on_progress)
         from dlbench.engines.tracing import NotVectorizable

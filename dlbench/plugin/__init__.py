@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dlbench.backend import choose_keras_backend
-from dlbench.plugin.collection import check_workload, header_lines, keep_few_cases
-from dlbench.plugin.fixtures import Case, Convergence, Parameters, case_key
+from dlbench.plugin.case import Case, case_key
+from dlbench.plugin.collection import (
+    check_device,
+    check_workload,
+    header_lines,
+    keep_few_cases,
+)
+from dlbench.plugin.fixtures import Convergence, Parameters
 from dlbench.plugin.options import Settings, add_options
 from dlbench.plugin.progress import Progress
 from dlbench.plugin.session import ATTRIBUTE, RunSession, session_key

@@ -61,7 +61,7 @@ def header_lines(config: pytest.Config, settings: Settings, items: list[pytest.I
     backend = os.environ.get("KERAS_BACKEND", "Keras' default backend")
     parts = [f"keras on {backend}", _seeds(settings.seeds)]
     if not config.option.collectonly:
-        parts.insert(1, _device())
+        parts.insert(1, _device(settings.device))
     if settings.report:
         parts.append(f"report in {from_here(config, settings.report)}/")
     lines = [f"dlbench: {', '.join(parts)}"]
@@ -70,6 +70,8 @@ def header_lines(config: pytest.Config, settings: Settings, items: list[pytest.I
             f"dlbench: a quick look: at most {QUICK_STEPS} updates a run and {QUICK_CASES} cases a "
             "test; bounds are off"
         )
+    if settings.engine != "auto":
+        lines.append(f"dlbench: engine {settings.engine}")
     if settings.workload:
         lines.append(f"dlbench: workload {settings.workload}; bounds of tests that use it are off")
     return lines
@@ -80,8 +82,28 @@ def _seeds(seeds: tuple[int, ...]) -> str:
     return f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}{first}"
 
 
-def _device() -> str:
+def check_device(settings: Settings, items: list[pytest.Item]) -> None:
+    """Find the device that the command line names, so that a missing one stops the run here.
+
+    Raises:
+        pytest.UsageError: PyTorch sees no such device.
+    """
+    if not (settings.device or "").startswith("cuda") or not any(uses(i, FIXTURES) for i in items):
+        return
+    import torch
+
+    count = torch.cuda.device_count()
+    number = int((settings.device or "").partition(":")[2] or 0)
+    if number >= count:
+        raise pytest.UsageError(
+            f"--dlbench-device={settings.device}: PyTorch sees {count} CUDA devices; "
+            "use cpu, or a PyTorch build for your GPU"
+        )
+
+
+def _device(chosen: str | None) -> str:
     import torch
 
     threads = torch.get_num_threads()
-    return f"{torch.get_default_device().type} ({threads} thread{'s' if threads > 1 else ''})"
+    device = chosen or ("cuda" if torch.cuda.is_available() else "cpu")
+    return f"{device} ({threads} thread{'s' if threads > 1 else ''})"

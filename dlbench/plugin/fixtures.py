@@ -1,30 +1,24 @@
-"""What the fixtures hand out: `Convergence` and `Parameters`, and the `Case` both write into."""
+"""What the fixtures hand out: `Convergence` trains and records, `Parameters` counts and records."""
 
 from __future__ import annotations
 
 import base64
 import io
 import time
-from typing import TYPE_CHECKING, Any
-
-import pytest
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from dlbench.errors import ExperimentError
-from dlbench.plain import Plain, to_plain
-from dlbench.plugin.options import QUICK_STEPS, Settings
-from dlbench.plugin.session import Cargo, first_line, outcome_of
+from dlbench.plugin.options import QUICK_STEPS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
     import keras
 
     from dlbench.engines.loop import Train
     from dlbench.experiment import Experiment, Workload
-    from dlbench.history.record import Kind, Record, Timing
-    from dlbench.history.run import Figure, Module
+    from dlbench.history.record import Timing
     from dlbench.parameters import ParameterTable
-    from dlbench.plugin.progress import Progress
+    from dlbench.plugin.case import Case
     from dlbench.runs import Runs
 
 TIMED_ROUNDS = 20
@@ -32,176 +26,22 @@ WARMUP_ROUNDS = 3
 FIGURE_DPI = 110
 MAX_FIGURE_BYTES = 2 * 2**20
 
-case_key = pytest.StashKey["Case"]()
+CARRIED = ("data", "loss", "metrics", "target")
+"""What a workload carries, and a call gives beside a plain builder."""
 
 
-class Case:
-    """One test: its records and figures, and pytest-benchmark's fixture, which times once a test."""
+class Fields(TypedDict, total=False):
+    """What `convergence` and `convergence.sweep` take alike; see `Convergence.__call__`."""
 
-    def __init__(self, item: pytest.Item, settings: Settings, benchmark: Any, progress: Progress):  # noqa: ANN401
-        self.item = item
-        self.settings = settings
-        self.benchmark = benchmark
-        self.progress = progress
-        self.enforces_bounds = settings.enforces_bounds(getattr(item, "fixturenames", []))
-        self.records: list[Record] = []
-        self.figures: list[Figure] = []
-        self.runs: list[tuple[str | None, Runs]] = []
-        """What a failing test shows, by the name of the call."""
-        self.unheld: str | None = None
-        self.timed = False
-
-    @property
-    def module(self) -> str:
-        """The path of the test's module, from the root folder on, with forward slashes."""
-        return self.item.nodeid.split("::", 1)[0]
-
-    def texts(self) -> Module:
-        """Return the module's docstring and closing discussion."""
-        module = getattr(self.item, "module", None)
-        return {
-            "theory": (getattr(module, "__doc__", None) or "").strip(),
-            "discussion": str(getattr(module, "DISCUSSION", "")).strip(),
-        }
-
-    def claim(self, name: str | None) -> None:
-        """Make sure that a new record can be told from this test's others, before any training.
-
-        Raises:
-            ExperimentError: a second record without a name, or with one that is taken.
-        """
-        if self.records and name is None:
-            raise ExperimentError(
-                "a test's second call needs name=…, so that its record can be told from the first"
-            )
-        if any(record["name"] == name for record in self.records):
-            raise ExperimentError(f"this test already has a record named {name!r}; take another")
-
-    def time(self, step: Callable[[], object], **rounds: int) -> bool:
-        """Time `step` by pytest-benchmark; return whether it did.
-
-        Its fixture can be used once a test: by the first call that trains, unless the test itself
-        was before it.
-        """
-        if not self.can_time:
-            return False
-        self.timed = True
-        try:
-            self.benchmark.pedantic(step, iterations=1, **rounds)
-        except BaseException:
-            # pytest-benchmark marks errors alone: after Ctrl-C it would stumble over the lack of data.
-            self.benchmark.has_error = True
-            raise
-        return True
-
-    @property
-    def can_time(self) -> bool:
-        """Whether pytest-benchmark's fixture is on, and free."""
-        return bool(getattr(self.benchmark, "enabled", False)) and self.benchmark.stats is None
-
-    def timing(self, what: Any, updates: int, samples: int, per_epoch: int) -> Timing:  # noqa: ANN401
-        """Return what pytest-benchmark measured.
-
-        Args:
-            what: "train_on_batch" or "train(seed)".
-            updates: optimizer updates a round, 0 if not known.
-            samples: samples an update.
-            per_epoch: updates an epoch.
-        """
-        stats = self.benchmark.stats.stats
-        seconds = float(stats.median)
-        return {
-            "what": what,
-            "rounds": int(stats.rounds),
-            "seconds": seconds,
-            "iqr": float(stats.iqr),
-            "samples_per_second": updates * samples / seconds if updates else None,
-            "epoch_seconds": seconds / updates * per_epoch if updates else None,
-        }
-
-    def add(
-        self,
-        kind: Kind,
-        name: str | None,
-        duration: float,
-        *,
-        runs: Runs | None = None,
-        parameters: ParameterTable | None = None,
-        timing: Timing | None = None,
-    ) -> None:
-        """Keep a record, and let it ride in pytest-benchmark's file."""
-        from dlbench.history.environment import environment
-        from dlbench.history.record import KEY, SCHEMA, metrics_by_seed
-
-        if runs is not None:
-            self.runs.append((name, runs))
-        record: Record = {
-            "kind": kind,
-            "case": self.item.nodeid,
-            "name": name,
-            "module": self.module,
-            "test": getattr(self.item, "originalname", None) or self.item.name,
-            "params": _params(self.item),
-            "outcome": "interrupted",  # until the test's report says otherwise
-            "message": None,
-            "bounds": "enforced" if self.enforces_bounds else "off",
-            "runs": runs.to_builtins() if runs is not None else None,
-            "metrics": metrics_by_seed(runs) if runs is not None else None,
-            "parameters": parameters.to_builtins() if parameters is not None else None,
-            "timing": timing,
-            "environment": environment(),
-            "duration": duration,
-        }
-        self.records.append(record)
-        extra = getattr(self.benchmark, "extra_info", None)
-        if extra is not None:
-            extra[KEY] = {"schema": SCHEMA, "records": self.records}
-
-    def forget(self) -> None:
-        """Take the records back out of pytest-benchmark's file: the test is run again."""
-        from dlbench.history.record import KEY
-
-        self.benchmark.extra_info.pop(KEY, None)
-
-    def note(self, error: AssertionError) -> None:
-        """Keep an assertion that did not hold while bounds are off."""
-        self.unheld = next(iter(str(error).strip().splitlines()), "an assertion")
-
-    def settle(self, report: pytest.TestReport) -> None:
-        """Write what became of the test into its records, and the runs into a failure's text."""
-        if not self.timed:
-            # Else pytest-benchmark warns that its fixture was not used; it was, or could not be.
-            self.benchmark.skipped = True
-        if report.when == "call" or report.failed:
-            for record in self.records:
-                record["outcome"] = outcome_of(report)
-                record["message"] = first_line(report) or self.unheld
-        if report.failed and self.runs:
-            tables = [f"{name}: {runs}" if name else str(runs) for name, runs in self.runs]
-            report.sections.append(("dlbench: runs by seed", "\n".join(tables)))
-
-    def cargo(self) -> Cargo:
-        """Return what travels on the test's report."""
-        return {
-            "records": self.records,
-            "figures": self.figures,
-            "module": self.module,
-            "texts": self.texts(),
-            "position": self.item.session.items.index(self.item),
-        }
-
-
-def _params(item: pytest.Item) -> dict[str, Plain]:
-    params = getattr(getattr(item, "callspec", None), "params", {})
-    return {name: _plain_or_name(value) for name, value in params.items()}
-
-
-def _plain_or_name(value: object) -> Plain:
-    try:
-        return to_plain(value)
-    except TypeError:
-        name = getattr(value, "name", None) or getattr(value, "__name__", None)
-        return name if isinstance(name, str) else type(value).__name__
+    data: object
+    loss: object
+    metrics: Iterable[object] | None
+    target: tuple[str, float] | None
+    optimizer: object
+    batch_size: int | str
+    epochs: float | None
+    steps: int | None
+    seeds: int | Iterable[int] | None
 
 
 class Convergence:
@@ -245,33 +85,95 @@ class Convergence:
         Raises:
             ExperimentError: anything that could not be trained as given, before the first update.
         """
-        from dlbench.backend import require_torch
-
-        require_torch()
-        from dlbench.engines import train
-        from dlbench.experiment import Experiment
-
-        case = self._case
-        case.claim(name)
-        experiment = Experiment(
-            _workload(model, data=data, loss=loss, metrics=metrics, target=target),
+        return self._train(
+            [(name, learning_rate, {})],
+            model,
+            data=data,
+            loss=loss,
+            metrics=metrics,
+            target=target,
             optimizer=optimizer,
-            learning_rate=learning_rate,
             batch_size=batch_size,
             epochs=epochs,
             steps=steps,
-            seeds=case.settings.seeds if seeds is None else seeds,
-        )
+            seeds=seeds,
+        )[0]
+
+    def sweep(
+        self,
+        model: Workload | Callable[[], keras.Model],
+        *,
+        learning_rate: Iterable[float],
+        name: str | None = None,
+        **fields: Unpack[Fields],
+    ) -> dict[float, Runs]:
+        """Train from several learning rates in one program; return the runs by rate.
+
+        ```python
+        by_rate = convergence.sweep(workload, learning_rate=[0.01, 0.1, 1.0], epochs=5)
+        best = min(by_rate, key=lambda rate: by_rate[rate].mean_log_loss().median())
+        ```
+
+        Each rate has a record of its own, named after it; the first one is timed.
+
+        Args:
+            model: as for a call.
+            learning_rate: different numbers.
+            name: tells sweeps of one test apart.
+            fields: as for a call.
+
+        Raises:
+            ExperimentError: no rates, a rate twice, or what a call refuses.
+        """
+        rates = [float(rate) for rate in learning_rate]
+        if not rates or len(set(rates)) < len(rates):
+            raise ExperimentError(f"a sweep takes one or more different rates, got {rates}")
+        prefix = f"{name} " if name else ""
+        calls = [(f"{prefix}learning_rate={r:g}", r, {"learning_rate": r}) for r in rates]
+        return dict(zip(rates, self._train(calls, model, **fields), strict=True))
+
+    def _train(
+        self,
+        calls: Sequence[tuple[str | None, object, dict[str, float]]],
+        model: Workload | Callable[[], keras.Model],
+        **fields: Unpack[Fields],
+    ) -> list[Runs]:
+        """Train and record, for each call its name, its learning rate, and what it varies."""
+        from dlbench.backend import require_torch
+
+        require_torch()
+        from dlbench.engines import train_sweep
+        from dlbench.experiment import Experiment
+
+        case = self._case
+        for name, _, _ in calls:
+            case.claim(name)
+        workload = _workload(model, fields)
+        hyperparameters: dict[str, Any] = {
+            field: value for field, value in fields.items() if field not in CARRIED
+        }
+        if hyperparameters.get("seeds") is None:
+            hyperparameters["seeds"] = case.settings.seeds
+        experiments = [
+            Experiment(workload, learning_rate=rate, **hyperparameters) for _, rate, _ in calls
+        ]
         if case.settings.quick:
-            experiment = experiment.shortened(QUICK_STEPS)
-        seeds_in_all = len(experiment.seeds)
-        unit = f"updates over {seeds_in_all} seed{'s' if seeds_in_all > 1 else ''}"
+            experiments = [experiment.shortened(QUICK_STEPS) for experiment in experiments]
+        runs_in_all = sum(len(experiment.seeds) for experiment in experiments)
         start = time.perf_counter()
-        with case.progress.of(case.item.name, unit):
-            runs = train(experiment, case.progress.update)
-        duration = time.perf_counter() - start
-        case.add("convergence", name, duration, runs=runs, timing=self._time(experiment))
-        return runs
+        with case.progress.of(case.item.name, f"updates over {runs_in_all} runs"):
+            trained = train_sweep(
+                experiments,
+                case.progress.update,
+                engine=case.settings.engine,
+                may_compile=case.settings.may_compile,
+                device=case.settings.device,
+            )
+        duration = (time.perf_counter() - start) / len(calls)
+        for (name, _, varied), experiment, runs in zip(calls, experiments, trained, strict=True):
+            timing = self._time(experiment)
+            case.add("convergence", name, duration, runs=runs, timing=timing, varied=varied)
+        return trained
 
     def _time(self, experiment: Experiment) -> Timing | None:
         from dlbench.engines.timing import training_step
@@ -279,7 +181,8 @@ class Convergence:
         case = self._case
         if not case.can_time:
             return None
-        case.time(training_step(experiment), rounds=TIMED_ROUNDS, warmup_rounds=WARMUP_ROUNDS)
+        step = training_step(experiment, case.settings.device)
+        case.time(step, rounds=TIMED_ROUNDS, warmup_rounds=WARMUP_ROUNDS)
         samples = min(experiment.batch_size, len(experiment.workload.data.train))
         return case.timing("train_on_batch", 1, samples, experiment.updates_per_epoch)
 
@@ -381,39 +284,23 @@ class Convergence:
 
 
 def _workload(
-    model: Workload | Callable[[], keras.Model],
-    *,
-    data: object,
-    loss: object,
-    metrics: Iterable[object] | None,
-    target: tuple[str, float] | None,
+    model: Workload | Callable[[], keras.Model], fields: Mapping[str, Any]
 ) -> Workload:
     """Return the workload that a call describes; what is given beside a workload takes its place."""
     from dlbench.experiment import Workload, check_builder
 
+    given = {name: fields[name] for name in CARRIED if fields.get(name) is not None}
     if isinstance(model, Workload):
-        if data is loss is metrics is target is None:
+        if not given:
             return model
-        return Workload(
-            name=model.name,
-            model=model.model,
-            data=model.data if data is None else data,
-            loss=model.loss if loss is None else loss,
-            metrics=model.metrics if metrics is None else metrics,
-            target=model.target if target is None else target,
-        )
+        carried = {name: getattr(model, name) for name in CARRIED}
+        return Workload(name=model.name, model=model.model, **(carried | given))
     build = check_builder(model)
-    if data is None or loss is None:
-        missing = " and ".join(n for n, v in (("data", data), ("loss", loss)) if v is None)
-        raise ExperimentError(f"{missing} must be given, unless the model is a Workload")
-    return Workload(
-        name=getattr(build, "__name__", type(build).__name__),
-        model=build,
-        data=data,
-        loss=loss,
-        metrics=metrics or (),
-        target=target,
-    )
+    if missing := [name for name in ("data", "loss") if name not in given]:
+        raise ExperimentError(
+            f"{' and '.join(missing)} must be given, unless the model is a Workload"
+        )
+    return Workload(name=getattr(build, "__name__", type(build).__name__), model=build, **given)
 
 
 class Parameters:

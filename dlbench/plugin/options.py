@@ -9,14 +9,16 @@ import argparse
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-DEFAULT_SEEDS = 5
+ENGINES = ("auto", "vectorized", "fit")
+COMPILE = ("auto", "never")
+DEFAULT_SEEDS = 16
 MOST_SEEDS = 100_000
 QUICK_SEEDS = 3
 QUICK_STEPS = 200
@@ -42,6 +44,28 @@ def seed_range(text: str) -> range:
     )
 
 
+def device_name(text: str) -> str:
+    """Return the device that `text` names.
+
+    Raises:
+        argparse.ArgumentTypeError: something else than auto, cpu, cuda or cuda:N.
+    """
+    if re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", text):
+        return text
+    raise argparse.ArgumentTypeError(f"the device must be auto, cpu, cuda or cuda:N, got {text!r}")
+
+
+def one_of(choices: Sequence[str]) -> Callable[[str], str]:
+    """Return a reader of an ini value that must be one of the choices."""
+
+    def read(text: str) -> str:
+        if text in choices:
+            return text
+        raise argparse.ArgumentTypeError(f"must be one of {', '.join(choices)}, got {text!r}")
+
+    return read
+
+
 def add_options(parser: pytest.Parser) -> None:
     """Declare the options and ini keys."""
     group = parser.getgroup("dlbench", "training benchmarks (dlbench)")
@@ -62,6 +86,27 @@ def add_options(parser: pytest.Parser) -> None:
         f"{QUICK_CASES} cases a test; bounds are shown, not enforced",
     )
     group.addoption(
+        "--dlbench-engine",
+        dest="dlbench_engine",
+        choices=ENGINES,
+        help="auto (default): train all seeds in one program, where its first updates agree with "
+        "Keras' fit, else by fit; vectorized: the same, but what cannot be is an error; fit: one "
+        "model.fit a seed",
+    )
+    group.addoption(
+        "--dlbench-compile",
+        dest="dlbench_compile",
+        choices=COMPILE,
+        help="auto (default): torch.compile the training step where that repays its cost; never",
+    )
+    group.addoption(
+        "--dlbench-device",
+        dest="dlbench_device",
+        metavar="auto|cpu|cuda[:N]",
+        type=device_name,
+        help="where to train (default: auto, the device that Keras chooses)",
+    )
+    group.addoption(
         "--dlbench-workload",
         dest="dlbench_workload",
         metavar="FILE.py:NAME",
@@ -79,6 +124,9 @@ def add_options(parser: pytest.Parser) -> None:
     )
     parser.addini("dlbench_seeds", "as --dlbench-seeds", default="")
     parser.addini("dlbench_quick", "as --dlbench-quick (true or false)", type="bool", default=False)
+    parser.addini("dlbench_engine", "as --dlbench-engine", default="")
+    parser.addini("dlbench_compile", "as --dlbench-compile", default="")
+    parser.addini("dlbench_device", "as --dlbench-device", default="")
     parser.addini("dlbench_workload", "as --dlbench-workload", default="")
     parser.addini("dlbench_report", "as --dlbench-report=DIR; empty for no report", default="")
     parser.addini(
@@ -95,6 +143,10 @@ class Settings:
 
     seeds: tuple[int, ...]
     quick: bool
+    engine: Literal["auto", "vectorized", "fit"]
+    may_compile: bool
+    device: str | None
+    """None leaves the choice to Keras."""
     workload: str | None
     """`FILE.py:NAME`, or None for the workload that the suite brings."""
     report: Path | None
@@ -113,7 +165,10 @@ class Settings:
 
         def value(name: str, read: Callable[[Any], Any]) -> Any:  # noqa: ANN401
             ini, option = config.getini(name), config.getoption(name)
-            written = read(ini) if ini else None
+            try:
+                written = read(ini) if ini else None
+            except argparse.ArgumentTypeError as error:
+                raise pytest.UsageError(f"{name}: {error}") from error
             if option is None:
                 return written
             if written is not None and written != option:
@@ -121,10 +176,14 @@ class Settings:
             return option
 
         quick = bool(value("dlbench_quick", bool))
-        seeds = value("dlbench_seeds", _ini_seeds) or range(QUICK_SEEDS if quick else DEFAULT_SEEDS)
+        device = value("dlbench_device", device_name)
+        seeds = value("dlbench_seeds", seed_range) or range(QUICK_SEEDS if quick else DEFAULT_SEEDS)
         return cls(
             seeds=tuple(seeds),
             quick=quick,
+            engine=value("dlbench_engine", one_of(ENGINES)) or "auto",
+            may_compile=value("dlbench_compile", one_of(COMPILE)) != "never",
+            device=None if device in {None, "auto"} else device,
             workload=value("dlbench_workload", str) or None,
             report=_report_folder(config, value("dlbench_report", str)),
             overridden=tuple(overridden),
@@ -139,13 +198,6 @@ class Settings:
         if "convergence" not in fixtures:
             return True
         return not (self.quick or (self.workload is not None and "workload" in fixtures))
-
-
-def _ini_seeds(text: str) -> range:
-    try:
-        return seed_range(text)
-    except argparse.ArgumentTypeError as error:
-        raise pytest.UsageError(f"dlbench_seeds: {error}") from error
 
 
 def _report_folder(config: pytest.Config, text: str | None) -> Path | None:

@@ -42,6 +42,7 @@ def summary_lines(session: RunSession, width: int, *, color: bool) -> list[str]:
         lines += _table_lines(trained, width, color=color)
         lines += textwrap.wrap(WORDS, width)
         lines += _timing_note(trained)
+        lines += _engine_notes(trained)
     if counted:
         held = sum(record["outcome"] == "passed" for record in counted)
         lines.append(f"parameters: {len(counted)} models counted, {held} as expected")
@@ -140,6 +141,20 @@ def _timing_note(records: list[Record]) -> list[str]:
     if any(record["timing"] for record in records):
         return []
     return ["no timing: pytest-benchmark is off (--benchmark-disable, or pytest-xdist's -n)"]
+
+
+def _engine_notes(records: list[Record]) -> list[str]:
+    """Return a line for each reason why `fit` took over from the vectorized engine."""
+    reasons: dict[str, list[str]] = {}
+    for record in records:
+        note = (record["runs"] or {}).get("engine_note")
+        if note:
+            reasons.setdefault(_printable(str(note)), []).append(record["case"])
+    return [
+        f"trained by fit, not vectorized: {', '.join(_printable(case) for case in cases[:3])}"
+        f"{' …' if len(cases) > 3 else ''}: {reason}"  # noqa: PLR2004
+        for reason, cases in reasons.items()
+    ]
 
 
 def _bounds_note(session: RunSession) -> list[str]:

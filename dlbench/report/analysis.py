@@ -6,6 +6,7 @@ records of a test.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -198,8 +199,9 @@ def _telling_apart(factors: list[Factor], cases: pd.DataFrame) -> list[Factor]:
     A test is often given its bounds beside what it varies: they vary too, but are no factor.
     """
     kept = list(factors)
-    weakest_first = sorted(reversed(factors), key=lambda factor: factor.name in HYPERPARAMETERS)
-    for factor in weakest_first:
+    weak = [factor for factor in factors if factor.name not in HYPERPARAMETERS]
+    strong = [factor for factor in factors if factor.name in HYPERPARAMETERS]
+    for factor in (*reversed(weak), *reversed(strong)):
         rest = [one for one in kept if one is not factor]
         columns = [one.column for one in rest]
         if columns and not cases.duplicated(columns).any():
@@ -210,19 +212,21 @@ def _telling_apart(factors: list[Factor], cases: pd.DataFrame) -> list[Factor]:
 def _factor(name: str, values: list[object], cases: pd.DataFrame) -> tuple[Factor, list[str]]:
     texts = [setting(value) for value in values]
     numbers = [
-        cases["batch_size"].iloc[row] if name == "batch_size" and value == FULL else _number(value)
+        _number(cases["batch_size"].iloc[row] if name == "batch_size" and value == FULL else value)
         for row, value in enumerate(values)
     ]
     by_level = dict(zip(texts, numbers, strict=True))
-    known = [number for number in by_level.values() if number is not None and number == number]
+    known = {level: number for level, number in by_level.items() if number is not None}
     if len(known) < len(by_level):
         return Factor(name, tuple(by_level), None), texts
-    levels = sorted(by_level, key=lambda level: (by_level[level] or 0.0, level == FULL))
-    return Factor(name, tuple(levels), tuple(float(by_level[one] or 0) for one in levels)), texts
+    levels = tuple(sorted(known, key=lambda level: (known[level], level == FULL)))
+    return Factor(name, levels, tuple(known[level] for level in levels)), texts
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return float(value)
 
 
 def _names(records: Iterable[Record]) -> list[str]:

@@ -19,6 +19,7 @@ TO = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 
 _HOUR, _MINUTE = 3600, 60
+_MOST_DIGITS = 7
 _FEW = 100_000
 """Above it a number that is not counted is written with an exponent."""
 
@@ -37,7 +38,7 @@ def number(value: float | None, digits: int = 3) -> str:
         text = f"{value:,.0f}" if abs(value) < _FEW else f"{value:.{digits}g}"
         return _signed(text.replace("e+0", "e").replace("e+", "e"))
     text = f"{value:#.{digits}g}"
-    if abs(float(text)) == 1 and digits < 7:
+    if abs(float(text)) == 1 and digits < _MOST_DIGITS:
         return number(value, digits + 1)
     return _signed(text.replace("e-0", "e-"))
 

@@ -61,7 +61,7 @@ class Album:
         figure = drawing.figure
         # The layout is found once: a second and third search would give the same.
         engine = figure.get_layout_engine()
-        assert engine is not None
+        assert engine is not None  # noqa: S101 - `canvas` gave it one
         engine.execute(figure)
         figure.set_layout_engine("none")
         svg, png = _svg(drawing), _png(drawing, PRINT, "white")
@@ -127,7 +127,7 @@ def _svg(drawing: Drawing) -> bytes:
     buffer = io.BytesIO()
     # Straight to the canvas: `savefig` draws a figure twice whose layout was ever searched for.
     canvas = FigureCanvasSVG(drawing.figure)
-    canvas.print_svg(buffer, metadata={"Date": None, "Creator": None})
+    canvas.print_svg(buffer, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
     return _without_needless_digits(buffer.getvalue())
 
 
@@ -141,7 +141,8 @@ def _png(drawing: Drawing, dots: int, background: str) -> bytes:
     buffer = io.BytesIO()
     drawing.figure.dpi = dots
     drawing.figure.set_facecolor(background)
-    FigureCanvasAgg(drawing.figure).print_png(buffer, metadata={"Software": None})
+    canvas = FigureCanvasAgg(drawing.figure)
+    canvas.print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return buffer.getvalue()
 
 

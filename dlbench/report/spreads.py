@@ -39,12 +39,12 @@ class Spread:
         return "IQR" if self.count >= QUARTILES_FROM else "range"
 
     def text(self, unit: str = "") -> str:
-        """Return `227 updates (IQR 215 to 257)`, with a dash for `to`; the median alone if there is no spread."""
+        """Return the median and the spread: `227 updates (IQR 215 to 257)`, a dash for `to`."""
         alone = f"{number(self.median)} {unit}".strip()
         return f"{alone} ({self.name} {self._around()})" if self._around() else alone
 
     def cell(self) -> str:
-        """Return `227 [215 to 257]`, with a dash for `to`, for a table whose caption explains the brackets."""
+        """Return `227 [215 to 257]`, a dash for `to`: for a table whose caption explains it."""
         alone = number(self.median)
         return f"{alone} [{self._around()}]" if self._around() else alone
 

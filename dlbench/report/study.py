@@ -39,7 +39,7 @@ class Factor:
 
     def number(self, level: str) -> float:
         """Return a level's number; only where the factor has numbers."""
-        assert self.numbers is not None
+        assert self.numbers is not None  # noqa: S101 - asked of numeric factors only
         return self.numbers[self.levels.index(level)]
 
 
@@ -109,6 +109,12 @@ class Study:
         return ", ".join(f"{factor.title} {row[factor.column]}" for factor in self.factors)
 
     # ---- metrics
+
+    @property
+    def constant_loss(self) -> float | None:
+        """The loss of the best constant predictor, where all cases have the same."""
+        known = self.cases["constant_loss"].dropna().unique()
+        return float(known[0]) if len(known) == 1 else None
 
     @property
     def shown(self) -> list[str]:

@@ -58,6 +58,7 @@ REGIME_MARKS = {"converged": "o", "slow": "s", "stalled": "v", "diverged": "X", 
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
+THOUSAND = 1000
 TOO_LONG = 1e6
 """A number above it has an exponent on an axis."""
 
@@ -177,7 +178,7 @@ class Palette:
         return MARKS[self.levels[factor.name][level] % len(MARKS)]
 
 
-def plain_numbers(axis: Any) -> None:
+def plain_numbers(axis: Any) -> None:  # noqa: ANN401 - Matplotlib's XAxis or YAxis
     """Write an axis's numbers as the page writes them; powers of ten beyond a reader's reach."""
     if axis.get_scale() == "log":
         low, high = axis.get_view_interval()
@@ -208,7 +209,7 @@ def line_label(axes: Axes, y: float, text: str) -> None:
 
 
 def _axis_text(value: float, _: int = 0) -> str:
-    grouped = 1000 <= abs(value) < TOO_LONG  # `g` would write 1e+04
+    grouped = THOUSAND <= abs(value) < TOO_LONG  # `g` would write 1e+04
     text = f"{value:,.0f}" if grouped else f"{value:.4g}"
     return text.replace("-", MINUS, 1) if value < 0 else text
 

@@ -25,7 +25,7 @@ MOST_LAYERS = 60
 """Of a deeper model the largest layers are listed; the CSV file has all."""
 
 
-_BADNESS = {regime: place for place, regime in enumerate(reversed(REGIMES))}
+_BADNESS: dict[str, int] = {regime: place for place, regime in enumerate(reversed(REGIMES))}
 
 
 class Cell(TypedDict):

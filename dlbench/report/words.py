@@ -81,7 +81,7 @@ def names(metrics: list[str]) -> str:
 
 
 def _to_target(study: Study, record: int) -> str:
-    assert study.target is not None
+    assert study.target is not None  # noqa: S101 - asked by `outcome` only
     metric, value = study.target
     seeds = study.of(record)
     goal = f"{humanized(metric)} {setting(value)}"
@@ -202,8 +202,9 @@ def headline(study: Study) -> str:
         return sentence(f"in all {len(records)} cases every seed failed to train")
     text = f"best of {len(records)} {_at(study, best)}: {outcome(study, best)}"
     if failed:
-        names = listed([_at(study, one) for one in failed[:4]])
-        more = f" and in {len(failed) - 4} more cases" if len(failed) > 4 else ""
+        names = listed([_at(study, one) for one in failed[:SEVERAL]])
+        rest = len(failed) - SEVERAL
+        more = f" and in {counted(rest, 'more case')}" if rest > 0 else ""
         text += f"; {names}{more} no seed trained"
     return sentence(text)
 

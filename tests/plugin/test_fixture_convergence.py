@@ -101,7 +101,7 @@ def test_a_test_may_time_something_of_its_own_first(suite: Suite) -> None:
     """Where the test itself used `benchmark`, its training is recorded, untimed."""
     suite.write("""
         def test_own(benchmark, convergence):
-            benchmark(sum, [1, 2])
+            benchmark.pedantic(sum, args=([1, 2],))
             convergence(build, **LEARNS)
     """)
     ran = suite.run()
@@ -125,6 +125,7 @@ def test_templates_are_left_untouched(suite: Suite) -> None:
     suite.write("""
         def test_templates(convergence):
             optimizer = keras.optimizers.SGD(5.0)
+            kept = optimizer.get_config()
             metric = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
             loss = keras.losses.SparseCategoricalCrossentropy()
             how = LEARNS | {"learning_rate": None, "optimizer": optimizer, "loss": loss,
@@ -132,7 +133,7 @@ def test_templates_are_left_untouched(suite: Suite) -> None:
             first = convergence(build, **how)
             second = convergence(build, name="again", **how)
             assert not optimizer.built and int(optimizer.iterations) == 0
-            assert optimizer.get_config() == keras.optimizers.SGD(5.0).get_config()
+            assert optimizer.get_config() == kept
             assert float(metric.result()) == 0.0 and float(metric.count) == 0.0
             assert (first.curves["loss"] == second.curves["loss"]).all()
     """)
@@ -147,7 +148,7 @@ REFUSED = [
     ({"optimizer": "sdg"}, "ExperimentError", "unknown optimizer 'sdg'"),
     ({"target": ("val_acc", 0.9)}, "ExperimentError", "target names the metric 'val_acc'"),
     ({"learning_rate": float("nan")}, "ExperimentError", "learning_rate must be a finite number"),
-    ({"batch_size": 0}, "ExperimentError", "batch_size must be a whole number"),
+    ({"batch_size": 0}, "ExperimentError", "must be a whole number of at least 1"),
     ({"epochs": 2}, "ExperimentError", "give epochs or steps, not both"),
     ({"seeds": [1, 1]}, "ExperimentError", "seeds must be one or more different numbers"),
     ({"lerning_rate": 0.1}, "TypeError", "lerning_rate"),
@@ -189,16 +190,16 @@ def test_a_built_model_is_refused_with_the_remedy(suite: Suite) -> None:
 
 
 def test_a_bound_that_fails_shows_the_seeds(suite: Suite) -> None:
-    """A failing assertion shows which seed did what, in one line and as a table."""
+    """A failing assertion shows which seed did what: in one line, and below it as a table."""
     suite.write("""
         def test_bound(convergence):
             runs = convergence(build, **LEARNS | {"learning_rate": 0.0})
-            assert runs.regime == "converged"
+            assert runs.regime in ("slow", "converged")
     """)
     ran = suite.run("--benchmark-disable")
     ran.result.assert_outcomes(failed=1)
     ran.result.stdout.fnmatch_lines([
-        "*assert 'stalled' == 'converged'*",
+        "*assert 'stalled' in ('slow', 'converged')*",
         "*<Runs build, SGD, rate 0.0, batch 30, 5 updates; stalled: seeds 0,1>.regime*",
         "*dlbench: runs by seed*",
         "*regime*loss*val_accuracy*",
@@ -206,6 +207,7 @@ def test_a_bound_that_fails_shows_the_seeds(suite: Suite) -> None:
         "1 *stalled*",
     ])
     assert ran.record["outcome"] == "failed"
+    assert ran.record["message"].startswith("AssertionError: assert 'stalled' in")
 
 
 def test_in_classes_and_in_unittest(suite: Suite) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -75,11 +76,12 @@ def made_record(
     module: str = "benchmarks/test_rates.py",
     **changes: Any,
 ) -> Record:
-    """Return a record of `made_runs`; of `changes`, what is no field of a record goes to the runs."""
+    """Return a record of `made_runs`, to which goes what is no field of a record."""
     known = {name: changes.pop(name) for name in Record.__annotations__ if name in changes}
     runs = made_runs(**changes)
     ident = "-".join(str(value) for value in params.values())
-    seconds = 1e-3 + 2e-5 * float(runs.experiment["batch_size"])  # type: ignore[arg-type]
+    samples = float(runs.experiment["batch_size"])  # type: ignore[arg-type]
+    seconds = 1e-3 + 2e-5 * samples
     record: Record = {
         "kind": "convergence",
         "case": f"{module}::{test}[{ident}]" if ident else f"{module}::{test}",
@@ -98,13 +100,13 @@ def made_record(
             "rounds": 20,
             "seconds": seconds,
             "iqr": seconds / 10,
-            "samples_per_second": float(runs.experiment["batch_size"]) / seconds,  # type: ignore[arg-type]
+            "samples_per_second": samples / seconds,
             "epoch_seconds": None,
         },
         "environment": {"python": "3.11.7", "keras": "3.15.1", "device": "cpu"},
         "duration": 1.5,
     }
-    return record | known  # type: ignore[return-value, operator]
+    return record | known  # type: ignore[return-value]
 
 
 def made_table(name: str, widths: tuple[int, ...]) -> ParameterTable:
@@ -124,7 +126,7 @@ def made_table(name: str, widths: tuple[int, ...]) -> ParameterTable:
             macs=units * out,
             activations=out,
         )
-        for place, (units, out) in enumerate(zip(widths, widths[1:], strict=False))
+        for place, (units, out) in enumerate(pairwise(widths))
     )
     total = sum(row.parameters for row in rows)
     return ParameterTable(name, rows, total, total, 0, 4 * total, 0)
@@ -136,7 +138,7 @@ def made_count(name: str, widths: tuple[int, ...], **changes: Any) -> Record:
     table = made_table(name, widths).to_builtins()
     empty: dict[str, Any] = {"runs": None, "metrics": None, "timing": None}
     record = made_record("test_models", {"model": name}, module=module)
-    return record | empty | {"kind": "parameters", "parameters": table} | changes  # type: ignore[return-value, operator]
+    return record | empty | {"kind": "parameters", "parameters": table} | changes  # type: ignore[return-value]
 
 
 def png() -> str:
@@ -161,7 +163,7 @@ def made_run(records: list[Record], **changes: Any) -> Run:
         "complete": True,
         "commit": {"id": "0123456789abcdef", "branch": "main", "dirty": False},
     } | changes.pop("session", {})
-    return Run(records=records, session=session, **changes)  # type: ignore[arg-type]
+    return Run(records=records, session=session, **changes)
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def mine(tmp_path: Path) -> Iterator[Path]:
     [("workload", "mine of 4"), ("make", "mine of 4"), ("maker", "mine of 5")],
 )
 def test_workload_or_a_function_that_returns_one(mine: Path, name: str, expected: str) -> None:
-    """NAME is a workload, or a function that returns one, with its arguments bound if it has any."""
+    """NAME is a workload, or a function that returns one, its arguments bound if it has any."""
     found = load_workload(f"{mine}:{name}")
     assert isinstance(found, Workload)
     assert found.name == expected

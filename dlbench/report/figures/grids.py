@@ -25,7 +25,7 @@ LEAST_FILLED = 0.6
 PAIR = 2
 
 
-def heat_map(study: Study, palette: Palette) -> Iterator[Drawing]:
+def heat_map(study: Study, _: Palette) -> Iterator[Drawing]:
     """Yield a heat map where two numbers vary and most of their grid was tried.
 
     Colour and number are the median updates to the target, or where nothing reached it, the median
@@ -74,9 +74,9 @@ def _cells(study: Study, down: Factor, across: Factor) -> pd.DataFrame:
 
 def _draw(study: Study, down: Factor, across: Factor, cells: pd.DataFrame) -> Drawing:
     values, texts = (
-        cells.pivot(index=down.name, columns=across.name, values=what).reindex(
-            index=list(down.levels), columns=list(across.levels)
-        )
+        cells.pivot_table(
+            index=down.name, columns=across.name, values=what, aggfunc="first", observed=False
+        ).reindex(index=list(down.levels), columns=list(across.levels))
         for what in ("value", "text")
     )
     width = 2.6 + 0.95 * len(across.levels)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from dlbench.report.study import Study
 
+FEWEST = 2
+"""One model compares nothing."""
+
 MOST_MODELS = 40
 MOST_TAKEN_APART = 6
 MOST_BARS = 14
@@ -29,9 +32,9 @@ MOST_BARS = 14
 KINDS = {"weights": BLUE, "biases": ORANGE, "buffers": GREY}
 
 
-def totals(study: Study, palette: Palette) -> Iterator[Drawing]:
-    """Yield the parameters of each model of a study, on a logarithmic axis where they differ much."""
-    if len(study.totals) < 2:
+def totals(study: Study, _: Palette) -> Iterator[Drawing]:
+    """Yield the parameters of each model, on a logarithmic axis where they differ much."""
+    if len(study.totals) < FEWEST:
         return
     data = study.totals.assign(
         label=[shortened(study.label(record), 36) for record in study.totals["record"]]
@@ -56,7 +59,7 @@ def totals(study: Study, palette: Palette) -> Iterator[Drawing]:
             va="center", fontsize=8, color=INK,
         )  # fmt: skip
     axes.set(xlabel="parameters", ylabel="")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: compact(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(_compact))
     axes.xaxis.minorticks_off()
     axes.grid(visible=False, axis="y")
     caption = "parameters, each counted once however many layers share it"
@@ -65,7 +68,7 @@ def totals(study: Study, palette: Palette) -> Iterator[Drawing]:
     yield Drawing("parameters", figure, sentence(caption), words.headline(study), data)
 
 
-def layers(study: Study, palette: Palette) -> Iterator[Drawing]:
+def layers(study: Study, _: Palette) -> Iterator[Drawing]:
     """Yield the parameters by layer of the models worth taking apart, the largest first."""
     if study.layers.empty:
         return
@@ -128,8 +131,12 @@ def _stack(axes: Axes, bars: pd.DataFrame, title: str) -> None:
         )  # fmt: skip
     axes.set_title(shortened(title, 44))
     axes.set_xlabel("parameters")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: compact(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(_compact))
     axes.grid(visible=False, axis="y")
+
+
+def _compact(value: float, _: int) -> str:
+    return compact(value)
 
 
 def _alt(study: Study, several: pd.DataFrame, records: list[int]) -> str:

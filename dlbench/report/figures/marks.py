@@ -14,7 +14,7 @@ from dlbench.report.spreads import spread
 from dlbench.report.style import INK, QUIET, REGIME_COLOURS, REGIME_MARKS, Palette
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -56,7 +56,7 @@ def medians(study: Study, frame: pd.DataFrame, *, higher: bool) -> pd.DataFrame:
     return result.assign(median=result["median"].where(np.isfinite(result["median"])))
 
 
-def scatter(
+def scatter(  # noqa: PLR0913 - all but two by keyword
     axes: Axes,
     study: Study,
     frame: pd.DataFrame,
@@ -155,7 +155,7 @@ def at_edge(axes: Axes, frame: pd.DataFrame, *, word: str, top: bool, colour: st
 
 
 def legend(
-    figure: Figure, study: Study, palette: Palette, hue: Factor | None, regimes: Sequence[str]
+    figure: Figure, study: Study, palette: Palette, hue: Factor | None, regimes: Collection[str]
 ) -> None:
     """Draw the figure's legend: the levels of a further factor, and the regimes that occur."""
     handles = []
