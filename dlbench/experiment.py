@@ -161,6 +161,7 @@ class Experiment:
         size = samples if batch_size == "full" else _whole('batch_size, if not "full",', batch_size)
         updates = math.ceil(samples / size)
         total = _steps(epochs, steps, updates)
+        chosen = check_seeds(seeds)
         with isolated_keras():
             model, metrics = try_workload(workload)
             template = optimizer_template(optimizer, learning_rate)
@@ -171,7 +172,7 @@ class Experiment:
         object.__setattr__(self, "updates_per_epoch", updates)
         object.__setattr__(self, "steps", total)
         object.__setattr__(self, "points", evaluation_points(total))
-        object.__setattr__(self, "seeds", check_seeds(seeds))
+        object.__setattr__(self, "seeds", chosen)
         object.__setattr__(self, "model", model)
 
     def shortened(self, steps: int) -> Experiment:

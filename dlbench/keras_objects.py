@@ -79,7 +79,12 @@ def _described(value: object) -> Plain:
         return {"class": type(value).__name__, "config": to_plain(value.get_config())}
     if isinstance(value, dict):
         return {str(key): _described(item) for key, item in value.items()}
-    return function_name(value) if callable(value) else to_plain(value)
+    if isinstance(value, (list, tuple)):
+        return [_described(item) for item in value]
+    try:
+        return function_name(value) if callable(value) else to_plain(value)
+    except TypeError:
+        return function_name(type(value))
 
 
 def optimizer_template(optimizer: object, learning_rate: object = None) -> Template:

@@ -13,6 +13,8 @@ import keras
 import numpy as np
 import pytest
 import torch
+from keras import losses, metrics, optimizers
+from keras.optimizers import schedules
 
 from dlbench.backend import isolated_keras
 from dlbench.errors import ExperimentError
@@ -29,9 +31,6 @@ from dlbench.plain import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-losses, metrics, optimizers = keras.losses, keras.metrics, keras.optimizers
-schedules = keras.optimizers.schedules
 
 X = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
 
@@ -313,8 +312,8 @@ def test_used_optimizer_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("optimizer", "hint"),
-    [("adm", "Did you mean 'Adam'"), ("sgdd", "Did you mean 'SGD'"), (None, "unknown optimizer None"),
-     (3, "unknown optimizer 3"), (torch.optim.SGD, "unknown optimizer"), ({}, "unknown optimizer"),
+    [("adm", "Did you mean 'Adam'"), ("sgdd", "Did you mean 'SGD'"),
+     (None, "unknown optimizer None"), (3, "unknown optimizer 3"), (torch.optim.SGD, "unknown optimizer"), ({}, "unknown optimizer"),
      ({"class_name": "Adm", "config": {}}, "unknown optimizer")],
 )  # fmt: skip
 def test_unknown_optimizer(optimizer: object, hint: str) -> None:
@@ -325,12 +324,12 @@ def test_unknown_optimizer(optimizer: object, hint: str) -> None:
 def test_optimizer_with_a_config_that_leaves_something_out() -> None:
     """An argument that the config loses would silently be trained with its default."""
 
-    class Boosted(optimizers.SGD):  # type: ignore[misc,name-defined]
+    class Boosted(optimizers.SGD):  # type: ignore[misc]
         def __init__(self, boost: float = 1.0, **options: Any) -> None:
             super().__init__(**options)
             self.boost = boost
 
-    class Needy(optimizers.SGD):  # type: ignore[misc,name-defined]
+    class Needy(optimizers.SGD):  # type: ignore[misc]
         def __init__(self, boost: float, **options: Any) -> None:
             super().__init__(**options)
             self.boost = boost
@@ -431,7 +430,7 @@ def test_cross_entropies_are_not_known_by_a_word_in_a_name() -> None:
     def sparse_crossentropy_penalty(a: Any, b: Any) -> Any:
         return own_loss(a, b)
 
-    class Mine(losses.SparseCategoricalCrossentropy):  # type: ignore[misc,name-defined]
+    class Mine(losses.SparseCategoricalCrossentropy):  # type: ignore[misc]
         pass
 
     assert cross_entropy(loss_template(sparse_crossentropy_penalty)) is None
@@ -578,7 +577,9 @@ def test_function_names() -> None:
 
 def test_name_of_a_partial_is_a_call() -> None:
     """A partial shows its arguments, and nothing that differs from process to process."""
-    bound = functools.partial(dict, 3, "a", alpha=(0.5, None), how=keras.activations.relu, it=X)
+    bound: Any = functools.partial(
+        dict, 3, "a", alpha=(0.5, None), how=keras.activations.relu, it=X
+    )
     assert function_name(bound) == (
         "builtins.dict(3, 'a', alpha=(0.5, None), how=relu, it=numpy.ndarray)"
     )

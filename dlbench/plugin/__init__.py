@@ -56,10 +56,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Check the named workload; under --dlbench-quick keep few cases of each test."""
+    """Check the named workload and device; under --dlbench-quick keep few cases of each test."""
     session = config.stash[session_key]
     if not session.is_worker:  # pytest-xdist takes a usage error there for a crash: the fixture tells
         check_workload(session.settings, items)
+        check_device(session.settings, items)
     if session.settings.quick:
         keep_few_cases(config, items)
 

@@ -37,7 +37,7 @@ class Case:
         self.runs: list[tuple[str | None, Runs]] = []
         """What a failing test shows, by the name of the call."""
         self.unheld: str | None = None
-        self.timed = False
+        self.timed = self.failed = False
 
     @property
     def module(self) -> str:
@@ -161,7 +161,8 @@ class Case:
         if not self.timed:
             # Else pytest-benchmark warns that its fixture was not used; it was, or could not be.
             self.benchmark.skipped = True
-        if report.when == "call" or report.failed:
+        if report.failed or (report.when == "call" and not self.failed):
+            self.failed = report.failed  # by a subtest it may be, before the test itself passes
             for record in self.records:
                 record["outcome"] = outcome_of(report)
                 record["message"] = first_line(report) or self.unheld

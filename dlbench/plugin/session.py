@@ -65,7 +65,8 @@ class RunSession:
         if cargo is not None:
             self._cargo[report.nodeid] = cargo
         outcome = outcome_of(report)
-        if report.when == "call" or outcome != "passed":
+        by_subtest = self._outcomes.get(report.nodeid) == "failed"
+        if outcome != "passed" or (report.when == "call" and not by_subtest):
             self._outcomes[report.nodeid] = outcome
 
     @property

@@ -43,6 +43,15 @@ def number(value: float | None, digits: int = 3) -> str:
     return _signed(text.replace("e-0", "e-"))
 
 
+def whole(value: float | None) -> str:
+    """Return a count that was measured, such as updates between two points, to the nearest one.
+
+    >>> whole(227.2), whole(99.9), whole(float("inf"))
+    ('227', '100', '\N{EN DASH}')
+    """
+    return number(round(value)) if value is not None and math.isfinite(value) else UNKNOWN
+
+
 def setting(value: object) -> str:
     """Return a parameter's value as a short text: `0.001`, `32`, `full`, `relu`, `none`.
 

@@ -16,7 +16,7 @@ import pandas as pd
 from dlbench.report.formatting import TO, UNKNOWN, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 QUARTILES_FROM = 4
 """With fewer seeds the whole range stands in for the middle half."""
@@ -38,19 +38,19 @@ class Spread:
         """What `low` and `high` are: the interquartile range, or the whole range."""
         return "IQR" if self.count >= QUARTILES_FROM else "range"
 
-    def text(self, unit: str = "") -> str:
+    def text(self, unit: str = "", write: Callable[[float], str] = number) -> str:
         """Return the median and the spread: `227 updates (IQR 215 to 257)`, a dash for `to`."""
-        alone = f"{number(self.median)} {unit}".strip()
-        return f"{alone} ({self.name} {self._around()})" if self._around() else alone
+        alone, around = f"{write(self.median)} {unit}".strip(), self._around(write)
+        return f"{alone} ({self.name} {around})" if around else alone
 
-    def cell(self) -> str:
+    def cell(self, write: Callable[[float], str] = number) -> str:
         """Return `227 [215 to 257]`, a dash for `to`: for a table whose caption explains it."""
-        alone = number(self.median)
-        return f"{alone} [{self._around()}]" if self._around() else alone
+        alone, around = write(self.median), self._around(write)
+        return f"{alone} [{around}]" if around else alone
 
-    def _around(self) -> str:
-        low, high = number(self.low), number(self.high)
-        if self.count < LEAST_SPREAD or low == high == number(self.median):
+    def _around(self, write: Callable[[float], str]) -> str:
+        low, high = write(self.low), write(self.high)
+        if self.count < LEAST_SPREAD or low == high == write(self.median):
             return ""
         return f"{low}{TO}{high}" if high != UNKNOWN else f"from {low}"
 

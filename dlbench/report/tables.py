@@ -11,7 +11,7 @@ import numpy as np
 from dlbench.metrics import REGIMES
 from dlbench.plain import digest
 from dlbench.report import words
-from dlbench.report.formatting import UNKNOWN, humanized, number, seconds, size
+from dlbench.report.formatting import UNKNOWN, humanized, number, seconds, size, whole
 from dlbench.report.spreads import spread
 
 if TYPE_CHECKING:
@@ -202,8 +202,8 @@ def _steps_cell(seeds: pd.DataFrame) -> Cell:
     if not there:
         return {"text": "never", "sort": math.inf}
     if there == len(steps):
-        return {"text": middle.cell(), "sort": middle.median}
-    reached = spread(steps[np.isfinite(steps)]).cell()
+        return {"text": middle.cell(whole), "sort": middle.median}
+    reached = spread(steps[np.isfinite(steps)]).cell(whole)
     return {"text": f"{reached}, {there} of {len(steps)}", "sort": middle.median}
 
 
@@ -229,7 +229,7 @@ def _seed_table(study: Study, record: int) -> Inner | None:
         "caption": "by seed",
         "columns": ["seed", *(humanized(column) for column in columns)],
         "rows": [
-            [str(row["seed"]), *(_value(row[column]) for column in columns)]
+            [str(row["seed"]), *(_value(column, row[column]) for column in columns)]
             for _, row in seeds.iterrows()
         ],
     }
@@ -258,10 +258,12 @@ def _layer_table(study: Study, record: int) -> Inner | None:
     }
 
 
-def _value(value: object) -> str:
-    if isinstance(value, float):
-        return "never" if math.isinf(value) else number(value)
-    return str(value)
+def _value(column: str, value: object) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    if column == "steps_to_target":
+        return "never" if math.isinf(value) else whole(value)
+    return number(value)
 
 
 def _sortable(value: float) -> float:

@@ -17,6 +17,7 @@ from dlbench.report.formatting import (
     number,
     sentence,
     setting,
+    whole,
 )
 from dlbench.report.spreads import Spread, spread
 
@@ -97,7 +98,7 @@ def _to_target(study: Study, record: int) -> str:
     who = _all(len(seeds)) if len(there) == len(seeds) else f"{len(there)} of {len(seeds)} seeds"
     taken = spread(there)
     median = "a median of " if len(there) > 1 else ""
-    text = f"{who} reached {goal} after {median}{taken.text(study.update + 's')}"
+    text = f"{who} reached {goal} after {median}{taken.text(f'{study.update}s', whole)}"
     rest = Counter(seeds.loc[~np.isfinite(steps), "regime"])
     return f"{text}; the rest: {_regimes(rest)}" if rest else text
 

@@ -14,7 +14,7 @@ UNTRAINED = """
     def nothing_trains(monkeypatch):
         def train(*arguments, **more):
             raise SystemError("an update was made")
-        monkeypatch.setattr("dlbench.engines.train", train)
+        monkeypatch.setattr("dlbench.engines.train_sweep", train)
 """
 """Put into a test file, this turns any training into an error of its own."""
 

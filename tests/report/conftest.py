@@ -14,6 +14,8 @@ import pytest
 from dlbench.history.record import Record, metrics_by_seed
 from dlbench.history.run import Run
 from dlbench.parameters.table import ParameterRow, ParameterTable
+from dlbench.report.analysis import studies
+from dlbench.report.study import Study
 from dlbench.runs import Runs
 
 Maker: TypeAlias = Callable[..., Record]
@@ -179,6 +181,17 @@ def counted() -> Maker:
 
 
 @pytest.fixture
+def study_of() -> Callable[..., Study]:
+    """A function that makes the one study of records of one test."""
+
+    def one(records: list[Record]) -> Study:
+        (study,) = studies(records)
+        return study
+
+    return one
+
+
+@pytest.fixture
 def run_of() -> Callable[..., Run]:
     """A function that makes a run of records."""
     return made_run
@@ -205,8 +218,8 @@ def suite() -> Run:
     ]  # fmt: skip
     records += [
         made_record(
-            "test_grid", {"batch_size": size, "learning_rate": rate},
-            module="benchmarks/test_batches.py", batch_size=size, learning_rate=rate, rate=rate / 10,
+            "test_grid", {"batch_size": size, "learning_rate": rate}, batch_size=size,
+            module="benchmarks/test_batches.py", learning_rate=rate, rate=rate / 10,
         )
         for size in (4, 32)
         for rate in (0.03, 0.1, 0.3)

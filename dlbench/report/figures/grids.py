@@ -11,7 +11,7 @@ from matplotlib.colors import LogNorm
 
 from dlbench.report import words
 from dlbench.report.figures.drawing import Drawing
-from dlbench.report.formatting import humanized, number, sentence, setting
+from dlbench.report.formatting import humanized, number, sentence, setting, whole
 from dlbench.report.style import FAINT, INK, Palette, canvas, plain_numbers
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _cells(study: Study, down: Factor, across: Factor) -> pd.DataFrame:
             steps = seeds["steps_to_target"]
             value = words.reached(study, record).median
             there = int(np.isfinite(steps).sum())
-            first = number(value) if np.isfinite(value) else "only" if there else "never:"
+            first = whole(value) if np.isfinite(value) else "only" if there else "never:"
             text = f"{first}\n{there} of {len(steps)}"
         else:
             value = words.final_spread(study, record, str(study.loss_name)).median

@@ -78,7 +78,7 @@ def _groups(study: Study, hue: Factor | None) -> list[tuple[str, pd.DataFrame]]:
 
 
 def _together(study: Study, found: Sequence[Trend]) -> list[list[Panel]]:
-    """Return rows of panels: by metric, and in columns by axis where these tell different things."""
+    """Return rows of panels, a metric each, with columns by axis where these differ."""
     updates = study.cases["updates_per_epoch"]
     if updates.isna().any() or len(updates.unique()) == 1:
         return _wrapped([_panel(trend, study.cases) for trend in found])
