@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -153,10 +154,8 @@ def _rebuildable(kind: str, made: object, template: Template) -> Template:
             f"the {kind} {template.name!r} cannot be rebuilt from its config, as each run needs: "
             f"{error}. Its class needs a get_config that returns every argument of __init__"
         ) from error
-    rebuilt = vars(twin)
-    for key, value in vars(made).items():
-        if key in {"name", "_name", "built"} or not isinstance(value, (bool, int, float, str)):
-            continue
+    rebuilt = _settings(twin)
+    for key, value in _settings(made).items():
         if rebuilt.get(key) != value:
             raise ExperimentError(
                 f"the {kind} {template.name!r} has {key}={value!r}, and {rebuilt.get(key)!r} when "
@@ -164,6 +163,28 @@ def _rebuildable(kind: str, made: object, template: Template) -> Template:
                 "returns every argument of __init__"
             )
     return template
+
+
+def _settings(made: Any) -> dict[str, object]:  # noqa: ANN401
+    """Return an object's plain attributes, and what it hands on to a function."""
+    attributes = vars(made) | getattr(made, "_fn_kwargs", {})
+    return {
+        key: value
+        for key, value in attributes.items()
+        if isinstance(value, (bool, int, float, str)) and key not in {"name", "_name", "built"}
+    }
+
+
+def _config(made: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return a loss's or metric's config, with what Keras forgets in it.
+
+    Keras 3.15 leaves out the delta of `Huber` and the axis of `SparseCategoricalCrossentropy`, and
+    would rebuild both with the default.
+    """
+    arguments = inspect.signature(type(made)).parameters
+    kept = getattr(made, "_fn_kwargs", {})
+    forgotten = {key: value for key, value in kept.items() if key in arguments}
+    return forgotten | dict(made.get_config())
 
 
 def _learning_rate(held: Any, given: Any) -> Any:  # noqa: ANN401 - number, variable or schedule
@@ -203,9 +224,7 @@ def loss_template(loss: object) -> Template:
         return loss
     made = _get("loss", loss, keras.losses.get, keras.losses)
     if isinstance(made, keras.losses.Loss):
-        return _rebuildable(
-            "loss", made, Template(type(made), made.get_config(), _unnumbered(made))
-        )
+        return _rebuildable("loss", made, Template(type(made), _config(made), _unnumbered(made)))
     return Template(made, None, _short_name(made))
 
 
@@ -260,7 +279,7 @@ def _metric_template(metric: object) -> Template:
     made = _get("metric", metric, keras.metrics.get, keras.metrics)
     if isinstance(made, keras.metrics.Metric):
         name = metric if isinstance(metric, str) else _unnumbered(made)
-        return _rebuildable("metric", made, Template(type(made), made.get_config(), name))
+        return _rebuildable("metric", made, Template(type(made), _config(made), name))
     name = metric if isinstance(metric, str) else _short_name(made)
     return Template(_MeanOf, {"fn": made, "name": name}, name)
 

@@ -163,12 +163,19 @@ def _try_loss(workload: Workload, model: Any, few: Samples, output: Any) -> None
         total_loss(model, few, output)
     except Exception as error:
         raise ExperimentError(f"the loss {loss.name!r} cannot take {shapes}: {error}") from error
-    # Keras broadcasts a regression's three labels against its one output, and says nothing.
-    if len(labels) == len(outputs) and 1 in outputs and labels != outputs:
+    # Keras' regressions broadcast three labels against one output, and say nothing.
+    if labels != outputs and len(labels) == len(outputs) and _pairs_labels_with_outputs(loss):
         raise ExperimentError(
-            f"{shapes} do not fit: the loss {loss.name!r} would compare every label with the same "
-            "output. Give the model an output for each label"
+            f"{shapes} do not fit: the loss {loss.name!r} would compare one with all of the other. "
+            "Give the model an output for each label"
         )
+
+
+def _pairs_labels_with_outputs(loss: Template) -> bool:
+    """Whether each label has an output of its own: of Keras' losses, all but those of classes."""
+    keras_own = loss.maker.__module__.startswith("keras.")
+    classes = cross_entropy(loss) == "sparse" or "Generalized" in loss.maker.__name__
+    return keras_own and not classes
 
 
 def _try_metric(metric: Template, few: Samples, output: Any) -> None:  # noqa: ANN401

@@ -281,6 +281,7 @@ def test_read_runs_answer_as_before() -> None:
         {"experiment": {"target": {"metric": "loss", "value": []}}},
         {"experiment": {"target": {"metric": "nope", "value": 1}}},
         {"starts": 5}, {"starts": ["a"]}, {"higher_is_better": 5},
+        {"experiment": {}, "curves": {"accuracy": some_runs().to_builtins()["curves"]["loss"]}},
     ],
 )  # fmt: skip
 def test_broken_records_are_named(changes: dict[str, Any]) -> None:

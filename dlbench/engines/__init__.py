@@ -15,6 +15,7 @@ from dlbench.backend import on_device
 from dlbench.errors import EngineError, ExperimentError
 
 if TYPE_CHECKING:
+    from dlbench.engines.compilation import Compiling
     from dlbench.experiment import Experiment
     from dlbench.runs import Runs
 
@@ -34,7 +35,7 @@ def train(
     on_progress: OnProgress = ignore_progress,
     *,
     engine: Engine = "auto",
-    may_compile: bool = True,
+    compiling: Compiling = "auto",
     device: str | None = None,
 ) -> Runs:
     """Train every run of an experiment and return them; divergence is a result, not an error.
@@ -43,14 +44,14 @@ def train(
         experiment: what to train.
         on_progress: told of the updates.
         engine: "auto" is vectorized where that agrees with `fit`, else `fit`.
-        may_compile: let the vectorized engine compile its step where that repays its cost.
+        compiling: whether the vectorized engine compiles its step: "auto" where that repays its cost.
         device: "cpu", "cuda" or "cuda:1"; by default the one that Keras chooses.
 
     Raises:
         EngineError: the engine is "vectorized", and the experiment cannot be.
     """
     return train_sweep(
-        [experiment], on_progress, engine=engine, may_compile=may_compile, device=device
+        [experiment], on_progress, engine=engine, compiling=compiling, device=device
     )[0]
 
 
@@ -59,7 +60,7 @@ def train_sweep(
     on_progress: OnProgress = ignore_progress,
     *,
     engine: Engine = "auto",
-    may_compile: bool = True,
+    compiling: Compiling = "auto",
     device: str | None = None,
 ) -> list[Runs]:
     """Train experiments that differ in nothing but the learning rate, in one program.
@@ -68,7 +69,7 @@ def train_sweep(
         experiments: one or more.
         on_progress: told of the updates of all of them.
         engine: as for `train`.
-        may_compile: as for `train`.
+        compiling: as for `train`.
         device: as for `train`.
 
     Raises:
@@ -84,7 +85,7 @@ def train_sweep(
         from dlbench.engines.vectorized import train_vectorized
 
         try:
-            return train_vectorized(experiments, on_progress, may_compile=may_compile)
+            return train_vectorized(experiments, on_progress, compiling=compiling)
         except NotVectorizable as reason:
             if engine == "vectorized":
                 raise EngineError(

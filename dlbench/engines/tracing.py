@@ -13,6 +13,7 @@ import keras
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from dlbench.engines.convolution import by_products
 from dlbench.engines.state import named_buffers, wrappers
 
 if TYPE_CHECKING:
@@ -27,21 +28,26 @@ class NotVectorizable(Exception):  # noqa: N818 - a finding, not an error: `fit`
 
 @contextlib.contextmanager
 def traceable_keras() -> Iterator[None]:
-    """Inside the block conditions and layout conversions work on many runs at once."""
+    """Inside the block conditions, convolutions and attention work on many runs at once."""
     from keras.src import ops
     from keras.src.backend.torch import nn
 
-    cond, channels_last = ops.cond, nn._maybe_convert_to_channels_last  # noqa: SLF001
-    ops.cond = _both_branches
-    # It clones in a memory format that vmap lacks; the layout changes speed, not values.
-    nn._maybe_convert_to_channels_last = lambda tensor: tensor  # noqa: SLF001
+    ours: list[tuple[Any, str, Any]] = [
+        (ops, "cond", _both_branches),
+        (nn, "conv", by_products(nn.conv)),
+        # It clones in a memory format that vmap lacks; the layout changes speed, not values.
+        (nn, "_maybe_convert_to_channels_last", lambda tensor: tensor),
+    ]
+    theirs = [getattr(module, name) for module, name, _ in ours]
+    for module, name, value in ours:
+        setattr(module, name, value)
     try:
         # PyTorch's fused attention has no batching rule; its plain form is products and a softmax.
         with sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
-        ops.cond = cond
-        nn._maybe_convert_to_channels_last = channels_last  # noqa: SLF001
+        for (module, name, _), value in zip(ours, theirs, strict=True):
+            setattr(module, name, value)
 
 
 def _both_branches(

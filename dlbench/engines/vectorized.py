@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dlbench.data import Samples
+    from dlbench.engines.compilation import Compiling
     from dlbench.engines import OnProgress
     from dlbench.engines.program import State
     from dlbench.experiment import Experiment
@@ -48,21 +49,21 @@ class Lane:
 
 
 def train_vectorized(
-    experiments: Sequence[Experiment], on_progress: OnProgress, *, may_compile: bool = True
+    experiments: Sequence[Experiment], on_progress: OnProgress, *, compiling: Compiling = "auto"
 ) -> list[Runs]:
     """Train all runs of experiments that differ in nothing but the learning rate.
 
     Args:
         experiments: one, or those of a sweep.
         on_progress: told of the updates of all runs.
-        may_compile: compile the step where that repays its cost.
+        compiling: the step, by `torch.compile`: "auto" where that repays its cost.
 
     Raises:
         NotVectorizable: `fit` has to train them; the message says which part and why.
     """
     lanes = [Lane(experiment, seed) for experiment in experiments for seed in experiment.seeds]
     with seeded(lanes[0].seed):
-        curves, starts = _Trainer(lanes, on_progress, may_compile=may_compile).train()
+        curves, starts = _Trainer(lanes, on_progress, compiling=compiling).train()
     runs, first = [], 0
     for experiment in experiments:
         rows = slice(first, first + len(experiment.seeds))
@@ -86,12 +87,12 @@ class _Trainer:
     """Trains runs in chunks that fit into memory, all chunks by the same traced steps."""
 
     def __init__(
-        self, lanes: Sequence[Lane], on_progress: OnProgress, *, may_compile: bool
+        self, lanes: Sequence[Lane], on_progress: OnProgress, *, compiling: Compiling
     ) -> None:
         self.lanes = lanes
         self.experiment = lanes[0].experiment
         self.on_progress = on_progress
-        self.may_compile = may_compile
+        self.compiling = compiling
         self.model = compiled(self.experiment)
         self.model.optimizer.build(self.model.trainable_variables)
         data = self.experiment.workload.data
@@ -190,8 +191,8 @@ class _Trainer:
             with _left_to_fit(), portable_draws(), traceable_keras():
                 graph = trace(self.program, *arguments)
             whole = shape[1] == self.experiment.batch_size
-            steps = self.experiment.steps - number if whole else 0
-            worth = self.may_compile and worth_compiling(len(graph.graph.nodes), steps)
+            steps = self.experiment.steps - number
+            worth = whole and worth_compiling(self.compiling, len(graph.graph.nodes), steps)
             self._steps[shape] = compiled_step(graph, arguments) if worth else graph
         with torch.no_grad():
             return self._steps[shape](*arguments)

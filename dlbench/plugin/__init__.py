@@ -58,7 +58,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Check the named workload and device; under --dlbench-quick keep few cases of each test."""
     session = config.stash[session_key]
-    if not session.is_worker:  # pytest-xdist takes a usage error there for a crash: the fixture tells
+    if not session.is_worker:  # pytest-xdist takes a usage error for a crash; the fixture tells it
         check_workload(session.settings, items)
         check_device(session.settings, items)
     if session.settings.quick:
@@ -70,28 +70,15 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     return header_lines(config, config.stash[session_key].settings, items)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Where bounds are off, note an assertion that does not hold instead of failing the test."""
-    try:
-        return (yield)
-    except AssertionError as error:
-        case = item.stash.get(case_key, None)
-        if case is None or case.enforces_bounds or item.get_closest_marker("xfail"):
-            raise
-        case.note(error)
-        return None
-
-
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
-    item: pytest.Item,
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let a test's records travel on its report, with its outcome."""
     report = yield
     case = item.stash.get(case_key, None)
     if case is not None:
-        case.settle(report)
+        case.settle(report, call)
         if report.when != "setup":
             setattr(report, ATTRIBUTE, case.cargo())
     return report

@@ -166,7 +166,7 @@ class Convergence:
                 experiments,
                 case.progress.update,
                 engine=case.settings.engine,
-                may_compile=case.settings.may_compile,
+                compiling=case.settings.compiling,
                 device=case.settings.device,
             )
         duration = (time.perf_counter() - start) / len(calls)

@@ -144,7 +144,7 @@ class Settings:
     seeds: tuple[int, ...]
     quick: bool
     engine: Literal["auto", "vectorized", "fit"]
-    may_compile: bool
+    compiling: Literal["auto", "never"]
     device: str | None
     """None leaves the choice to Keras."""
     workload: str | None
@@ -182,7 +182,7 @@ class Settings:
             seeds=tuple(seeds),
             quick=quick,
             engine=value("dlbench_engine", one_of(ENGINES)) or "auto",
-            may_compile=value("dlbench_compile", one_of(COMPILE)) != "never",
+            compiling=value("dlbench_compile", one_of(COMPILE)) or "auto",
             device=None if device in {None, "auto"} else device,
             workload=value("dlbench_workload", str) or None,
             report=_report_folder(config, value("dlbench_report", str)),

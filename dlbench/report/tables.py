@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from typing import TYPE_CHECKING, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 
@@ -73,12 +73,13 @@ class Table(TypedDict):
 
 def table(study: Study) -> Table:
     """Return the table of a study's cases."""
+    ids = anchors(study)
     columns = [*_factor_columns(study), Column(title="outcome", numeric=False)]
     columns += _count_columns() if study.counts_models else _training_columns(study)
     return {
         "caption": _caption(study),
         "columns": columns,
-        "rows": [_row(study, row) for _, row in study.cases.iterrows()],
+        "rows": [_row(study, row, ids[row["record"]]) for _, row in study.cases.iterrows()],
     }
 
 
@@ -146,13 +147,13 @@ def _caption(study: Study) -> str:
 # ---- rows
 
 
-def _row(study: Study, row: pd.Series) -> Row:
+def _row(study: Study, row: pd.Series[Any], ident: str) -> Row:
     record = int(row["record"])
     cells = _factor_cells(study, row)
     cells.append({"text": str(row["outcome"]), "sort": str(row["outcome"]), "is_outcome": True})
     cells += _count_cells(study, record) if study.counts_models else _training_cells(study, row)
     return {
-        "anchor": anchors(study)[record],
+        "anchor": ident,
         "case": str(row["case"]) + (f" ({row['name']})" if row["name"] else ""),
         "outcome": str(row["outcome"]),
         "message": str(row["message"]),
@@ -162,7 +163,7 @@ def _row(study: Study, row: pd.Series) -> Row:
     }
 
 
-def _factor_cells(study: Study, row: pd.Series) -> list[Cell]:
+def _factor_cells(study: Study, row: pd.Series[Any]) -> list[Cell]:
     if not study.factors:
         label = study.label(int(row["record"]))
         return [{"text": label, "sort": label}]
@@ -178,7 +179,7 @@ def _factor_cells(study: Study, row: pd.Series) -> list[Cell]:
     return cells
 
 
-def _training_cells(study: Study, row: pd.Series) -> list[Cell]:
+def _training_cells(study: Study, row: pd.Series[Any]) -> list[Cell]:
     record = int(row["record"])
     seeds = study.of(record)
     counts = words.regime_counts(seeds)

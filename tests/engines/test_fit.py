@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from keras.src.backend.common.global_state import get_global_attribute
+from keras.src.backend.torch import nn as keras_nn
 from keras.src.random.seed_generator import global_seed_generator
 
 from dlbench.backend import quiet_keras, seeded
@@ -640,16 +641,26 @@ def raises_at_nan(y_true: Any, y_pred: Any) -> Any:
     "loss", ["binary_crossentropy", keras.losses.BinaryFocalCrossentropy(), raises_at_nan]
 )
 def test_losses_that_refuse_nan_diverge_as_a_result(loss: object) -> None:
-    """PyTorch's binary cross-entropy raises at NaN outputs; the run diverges all the same."""
+    """PyTorch's binary cross-entropy raises at NaN, between two points; the run diverges."""
     x, y = numbers(SAMPLES)
     data = (x * 100, (y > 0).astype(np.float32)[:, None])
     chosen = workload(probabilities, data=data, loss=loss, metrics=["accuracy", "auc"])
-    experiment = Experiment(chosen, learning_rate=1e38, batch_size=4, steps=60, seeds=2)
+    experiment = Experiment(chosen, learning_rate=1e38, batch_size=4, steps=4000, seeds=2)
+    assert experiment.points[1] == 10
     told: list[int] = []
-    runs = train(experiment, lambda done, _: told.append(done))
+    losses = set()
+
+    def note(done: int, _: int) -> None:
+        told.append(done)
+        losses.add(keras_nn.binary_crossentropy)
+
+    original = keras_nn.binary_crossentropy
+    runs = train(experiment, note)
     assert runs.regime == "diverged"
     assert np.isnan(runs.final("auc")).all()
-    assert told[-1] == 120
+    assert told[-1] == 8000
+    assert len(told) < 50
+    assert (len(losses - {original}), keras_nn.binary_crossentropy) == (2, original)
 
 
 def test_an_error_in_a_healthy_training_is_an_error() -> None:

@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -15,8 +15,10 @@ from dlbench.history.record import Record, metrics_by_seed
 from dlbench.history.run import Run
 from dlbench.parameters.table import ParameterRow, ParameterTable
 from dlbench.report.analysis import studies
-from dlbench.report.study import Study
 from dlbench.runs import Runs
+
+if TYPE_CHECKING:
+    from dlbench.report.study import Study
 
 Maker: TypeAlias = Callable[..., Record]
 

@@ -82,8 +82,8 @@ def scatter(  # noqa: PLR0913 - all but two by keyword
             linewidth=1.2, zorder=2, **by_hue,
         )  # fmt: skip
     shown = frame.dropna(subset="value")
-    shown = shown.assign(number=shown["number"] * _beside(shown, hue))
     if len(shown):
+        shown = shown.assign(number=shown["number"] * _beside(shown, hue))
         colours = palette.colour_map(hue) if hue else REGIME_COLOURS
         sns.scatterplot(
             shown, x="number", y="value", hue=hue.column if hue else "regime", palette=colours,

@@ -1,0 +1,152 @@
+"""`--dlbench-quick`: a first look, in which bounds are shown and fail nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Suite
+
+
+def test_few_seeds_and_short_runs(suite: Suite) -> None:
+    """Three seeds, and no run makes more than 200 updates; a shorter one stays as it is."""
+    suite.write("""
+        def test_long(convergence):
+            runs = convergence(build, **LEARNS | {"steps": 10**6, "seeds": None})
+            assert runs.points[-1] == 200
+
+        def test_short(convergence):
+            runs = convergence(build, **LEARNS | {"seeds": None})
+            assert runs.points[-1] == 5
+
+        def test_loop(convergence):
+            assert convergence.record(loop).seeds == (0, 1, 2)
+    """)
+    ran = suite.run("--dlbench-quick", "--benchmark-disable")
+    ran.result.assert_outcomes(passed=3)
+    assert "would not have held" not in ran.output
+    assert [record["runs"]["seeds"] for record in ran.records] == [[0, 1, 2]] * 3
+    assert {record["bounds"] for record in ran.records} == {"off"}
+    ran.result.stdout.fnmatch_lines([
+        "dlbench: keras on torch*, 3 seeds",
+        "dlbench: a quick look: at most 200 updates a run and 3 cases a test; bounds are off",
+    ])
+
+
+def test_seeds_can_still_be_chosen(suite: Suite) -> None:
+    """`--dlbench-seeds` beside it counts."""
+    suite.write("def test_loop(convergence): convergence.record(loop)")
+    ran = suite.run("--dlbench-quick", "--dlbench-seeds=1")
+    assert ran.record["runs"]["seeds"] == [0]
+
+
+def test_first_middle_and_last_case_of_each_test(suite: Suite) -> None:
+    """A parametrized training keeps three cases; what trains nothing is left alone."""
+    suite.write("""
+        @pytest.mark.parametrize("i", range(7))
+        def test_seven(convergence, i):
+            convergence.record(loop)
+
+        @pytest.mark.parametrize("i", range(2))
+        def test_two(convergence, i):
+            convergence.record(loop)
+
+        class TestOne:
+            @pytest.mark.parametrize("i", range(4))
+            def test_seven(self, convergence, i):
+                convergence.record(loop)
+
+        @pytest.mark.parametrize("i", range(4))
+        def test_counts(parameters, i):
+            pass
+
+        @pytest.mark.parametrize("i", range(4))
+        def test_plain(i):
+            pass
+    """, name="brackets[1]/test_tiny.py")
+    ran = suite.run("--dlbench-quick")
+    ran.result.assert_outcomes(passed=3 + 2 + 3 + 4 + 4, deselected=4 + 1)
+    kept = [record["case"].split("::", 1)[1] for record in ran.records]
+    assert kept == [
+        *("test_seven[0]", "test_seven[3]", "test_seven[6]"),
+        *("test_two[0]", "test_two[1]"),
+        *("TestOne::test_seven[0]", "TestOne::test_seven[2]", "TestOne::test_seven[3]"),
+    ]
+
+
+def test_bounds_are_shown_and_fail_nothing(suite: Suite) -> None:
+    """An assertion that does not hold is told at the end; the test passes."""
+    suite.write("""
+        def test_bound(convergence):
+            convergence.record(loop)
+            assert 1 > 2, "a bound"
+
+        def test_counted(parameters):
+            parameters(build)
+            assert 1 > 2, "exact"
+
+        def test_plain():
+            assert 1 > 2, "of another suite"
+    """)
+    ran = suite.run("--dlbench-quick")
+    ran.result.assert_outcomes(passed=1, failed=2)
+    trained, counted = ran.records
+    assert (trained["outcome"], trained["bounds"]) == ("passed", "off")
+    assert trained["message"].startswith("a bound")
+    assert (counted["outcome"], counted["bounds"]) == ("failed", "enforced")
+    ran.result.stdout.fnmatch_lines([
+        "bounds are off (--dlbench-quick): assertions were tried, and fail no test",
+        "  would not have held: test_tiny.py::test_bound: a bound*",
+    ])
+
+
+def test_bounds_of_unittest_are_no_different(suite: Suite) -> None:
+    """A TestCase keeps its failures to itself at first; they fail nothing either."""
+    suite.write("""
+        import unittest
+
+        class TestCase(unittest.TestCase):
+            @pytest.fixture(autouse=True)
+            def take(self, convergence):
+                self.convergence = convergence
+
+            def test_bound(self):
+                self.convergence.record(loop)
+                self.assertEqual(1, 2)
+    """)
+    ran = suite.run("--dlbench-quick")
+    ran.result.assert_outcomes(passed=1)
+    assert "would not have held: test_tiny.py::TestCase::test_bound: 1 != 2" in ran.output
+
+
+def test_errors_still_fail(suite: Suite) -> None:
+    """Only assertions are let through: a mistake is a mistake, and no bound."""
+    suite.write("""
+        def test_mistake(convergence):
+            convergence.record(loop)
+            raise KeyError("a mistake")
+    """)
+    ran = suite.run("--dlbench-quick")
+    ran.result.assert_outcomes(failed=1)
+    assert "would not have held" not in ran.output
+
+
+def test_an_expected_failure_stays_one(suite: Suite) -> None:
+    """A bound that is known not to hold fails as expected: letting it through would be an XPASS."""
+    suite.write("""
+        @pytest.mark.xfail(strict=True)
+        def test_known(convergence):
+            convergence.record(loop)
+            assert False
+    """)
+    suite.run("--dlbench-quick").result.assert_outcomes(xfailed=1)
+
+
+@pytest.mark.parametrize(("ini", "bounds"), [("true", "off"), ("false", "enforced")])
+def test_as_an_ini_key(suite: Suite, ini: str, bounds: str) -> None:
+    """`dlbench_quick = true` does the same."""
+    suite.pytester.makeini(f"[pytest]\ndlbench_quick = {ini}\n")
+    suite.write("def test_loop(convergence): convergence.record(loop)")
+    assert suite.run().record["bounds"] == bounds

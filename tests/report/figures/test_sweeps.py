@@ -1,0 +1,95 @@
+"""Sensitivity curves show every seed, and where the failed ones are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from dlbench.report.figures.sweeps import sensitivity
+from dlbench.report.style import Palette, styled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dlbench.history.record import Record
+    from dlbench.report.figures import Drawing
+    from dlbench.report.study import Study
+
+    Draw = Callable[[list[Record]], list[Drawing]]
+
+
+@pytest.fixture
+def draw(study_of: Callable[..., Study]) -> Draw:
+    """A function that draws the sensitivity curves of one test's records."""
+
+    def of(records: list[Record]) -> list[Drawing]:
+        study = study_of(records)
+        with styled():
+            return list(sensitivity(study, Palette.of([study])))
+
+    return of
+
+
+def test_every_seed_is_shown(trained: Callable[..., Record], draw: Draw) -> None:
+    """Each seed that did not diverge has a mark at its final value; the others are counted."""
+    records = [
+        trained("test_a", {"learning_rate": rate}, rate=rate / 10, diverged=lost)
+        for rate, lost in ((0.01, 0), (0.1, 0), (1.0, 2), (10.0, 5))
+    ]
+    (drawing,) = draw(records)
+    loss, accuracy = drawing.figure.axes
+    assert (loss.get_xscale(), loss.get_yscale(), accuracy.get_yscale()) == ("log", "log", "linear")
+    for axes, metric in ((loss, "final_loss"), (accuracy, "final_val_accuracy")):
+        marks = np.concatenate([group.get_offsets()[:, 1] for group in axes.collections])
+        expected = [
+            value
+            for record in records
+            for value in record["metrics"][metric]
+            if value is not None  # type: ignore[index, union-attr]
+        ]
+        assert np.allclose(sorted(marks), sorted(expected))
+        crosses = [line for line in axes.get_lines() if line.get_marker() == "X"]
+        assert sorted(line.get_xdata()[0] for line in crosses) == [1.0, 10.0]
+        assert {"2 of 5\ndiverged", "5 of 5\ndiverged"} <= {text.get_text() for text in axes.texts}
+
+
+def test_crosses_stand_at_the_worse_end(trained: Callable[..., Record], draw: Draw) -> None:
+    """A diverged seed is above the losses and below the accuracies."""
+    (drawing,) = draw(
+        [
+            trained("test_a", {"learning_rate": rate}, diverged=5 * (rate > 1))
+            for rate in (0.1, 1, 10)
+        ]
+    )
+    heights = [
+        [line.get_ydata()[0] for line in axes.get_lines() if line.get_marker() == "X"]
+        for axes in drawing.figure.axes
+    ]
+    assert heights[0][0] > 0.9
+    assert heights[1][0] < 0.1
+
+
+def test_all_diverged_is_still_a_figure(trained: Callable[..., Record], draw: Draw) -> None:
+    """Where no seed has a final value the figure has crosses alone."""
+    (drawing,) = draw([trained("test_a", {"learning_rate": x}, diverged=5) for x in (1, 10, 100)])
+    drawing.figure.draw_without_rendering()
+    crosses = [line for line in drawing.figure.axes[0].get_lines() if line.get_marker() == "X"]
+    assert len(crosses) == 3
+
+
+@pytest.mark.parametrize("values", [(1, 2), ("a", "b", "c")])
+def test_no_curve_without_three_numbers(
+    trained: Callable[..., Record], draw: Draw, values: tuple[object, ...]
+) -> None:
+    """Two numbers, or words, make no sensitivity curve."""
+    assert draw([trained("test_a", {"x": value}) for value in values]) == []
+
+
+def test_zero_among_the_values_keeps_the_axis_linear(
+    trained: Callable[..., Record], draw: Draw
+) -> None:
+    """A value of 0 has no place on a logarithmic axis."""
+    (drawing,) = draw([trained("test_a", {"momentum": x}) for x in (0.0, 0.5, 0.9)])
+    assert drawing.figure.axes[0].get_xscale() == "linear"

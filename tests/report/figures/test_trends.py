@@ -1,0 +1,185 @@
+"""Trends show what the curves are: axes, scales, lines, bands, and every run that diverged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from dlbench.report.figures.trends import trends
+from dlbench.report.style import Palette, styled
+from dlbench.runs import Runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dlbench.history.record import Record
+    from dlbench.report.figures import Drawing
+    from dlbench.report.study import Study
+
+    Draw = Callable[[list[Record]], list[Drawing]]
+
+
+@pytest.fixture
+def draw(study_of: Callable[..., Study]) -> Draw:
+    """A function that draws the trends of one test's records."""
+
+    def of(records: list[Record]) -> list[Drawing]:
+        study = study_of(records)
+        with styled():
+            return list(trends(study, Palette.of([study])))
+
+    return of
+
+
+def curves(axes: Any) -> list[Any]:
+    """Return the lines of medians: long ones, neither crosses nor lines across."""
+    return [line for line in axes.get_lines() if len(line.get_xdata()) > 2]
+
+
+def crosses(axes: Any) -> list[Any]:
+    """Return the marks of runs that diverged."""
+    return [line for line in axes.get_lines() if line.get_marker() == "X"]
+
+
+def test_a_panel_a_metric_with_a_line_a_case(trained: Callable[..., Record], draw: Draw) -> None:
+    """With one axis in common, each metric has a panel, and each case its median in it."""
+    records = [trained("test_a", {"rate": rate}, rate=rate) for rate in (0.01, 0.02, 0.03)]
+    (drawing,) = draw(records)
+    panels = drawing.figure.axes
+    names = ["training loss (nats)", "validation loss (nats)", "validation accuracy"]
+    assert [axes.get_ylabel() for axes in panels] == names
+    assert {axes.get_xlabel() for axes in panels} == {"updates"}
+    for axes in panels:
+        assert len(curves(axes)) == 3
+    runs = Runs.from_builtins(records[0]["runs"])  # type: ignore[arg-type]
+    line = curves(panels[0])[0]
+    assert np.allclose(line.get_xdata(), runs.points)
+    assert np.allclose(line.get_ydata(), np.median(runs.curves["loss"], axis=0), rtol=1e-6)
+
+
+def test_epochs_stand_above_where_all_cases_share_them(
+    trained: Callable[..., Record], draw: Draw
+) -> None:
+    """With one batch size a second axis counts epochs: 400 updates of 32 of 1000 samples, 12.5."""
+    (drawing,) = draw([trained("test_a", {})])
+    axes = drawing.figure.axes[0]
+    (above,) = axes.child_axes
+    drawing.figure.draw_without_rendering()
+    assert above.get_xlabel() == "epochs"
+    assert above.get_xlim()[1] == pytest.approx(400 / 32)
+
+
+def test_batch_sizes_are_drawn_against_each_axis(
+    trained: Callable[..., Record], draw: Draw
+) -> None:
+    """Where epochs and updates differ, each metric is drawn against updates, epochs and seconds."""
+    records = [
+        trained("test_a", {"batch_size": size}, batch_size=size, steps=steps)
+        for size, steps in ((1, 2000), (1000, 20))
+    ]
+    (drawing,) = draw(records)
+    panels = drawing.figure.axes
+    assert len(panels) == 9
+    labels = [axes.get_xlabel() for axes in panels[:3]]
+    assert labels == ["updates", "epochs", "seconds of training steps"]
+    assert [axes.get_xscale() for axes in panels[:2]] == ["symlog", "linear"]
+    ends = sorted(line.get_xdata()[-1] for line in curves(panels[1]))
+    assert ends == [2.0, 20.0]
+
+
+def test_a_loss_that_spans_a_decade_is_logarithmic(
+    trained: Callable[..., Record], draw: Draw
+) -> None:
+    """A loss has a logarithmic axis from a decade on; an accuracy never."""
+    (fast,) = draw([trained("test_a", {}, rate=0.01)])
+    assert [axes.get_yscale() for axes in fast.figure.axes] == ["log", "log", "linear"]
+    (slow,) = draw([trained("test_a", {}, rate=1e-4)])
+    assert slow.figure.axes[0].get_yscale() == "linear"
+
+
+def test_every_diverged_run_has_a_cross_and_stretches_no_axis(
+    trained: Callable[..., Record], draw: Draw
+) -> None:
+    """A loss of 1e9 leaves the axis at the scale of what trained; each lost seed is marked."""
+    records = [
+        trained("test_a", {"rate": 0.1}, rate=0.02),
+        trained("test_a", {"rate": 10.0}, diverged=5),
+    ]
+    (drawing,) = draw(records)
+    for axes in drawing.figure.axes:
+        assert len(crosses(axes)) == 5
+        low, high = axes.get_ylim()
+        assert all(low <= mark.get_ydata()[0] <= high for mark in crosses(axes))
+    assert drawing.figure.axes[0].get_ylim()[1] < 200
+    assert "diverged" in drawing.caption
+    assert "diverged" in [text.get_text() for text in drawing.figure.legends[0].get_texts()]
+
+
+def test_a_run_that_diverged_is_marked_where_it_was_last_seen(
+    trained: Callable[..., Record], draw: Draw
+) -> None:
+    """A cross in the accuracy's panel stands at the last finite point."""
+    record = trained("test_a", {}, diverged=1)
+    (drawing,) = draw([record])
+    runs = Runs.from_builtins(record["runs"])  # type: ignore[arg-type]
+    last = runs.points[np.isfinite(runs.curves["val_accuracy"][0])][-1]
+    (mark,) = crosses(drawing.figure.axes[2])
+    assert mark.get_xdata()[0] == last
+
+
+def test_target_and_floor_are_drawn(trained: Callable[..., Record], draw: Draw) -> None:
+    """The target is a line in its metric's panel; the best constant predictor, in the loss'."""
+    (drawing,) = draw([trained("test_a", {})])
+    texts = [[text.get_text() for text in axes.texts] for axes in drawing.figure.axes]
+    assert texts == [["best constant predictor"], [], ["target 0.9"]]
+    heights = [line.get_ydata()[0] for line in drawing.figure.axes[2].get_lines()]
+    assert 0.9 in heights
+
+
+def test_two_factors_have_panels(trained: Callable[..., Record], draw: Draw) -> None:
+    """One factor is told by colour, the other by panels, a figure a metric; batch sizes by panels."""
+    records = [
+        trained("test_a", {"batch_size": size, "learning_rate": rate}, batch_size=size)
+        for size in (4, 32)
+        for rate in (0.1, 0.2, 0.3)
+    ]
+    drawn = draw(records)
+    assert [drawing.name for drawing in drawn] == ["trends-loss", "trends-val_accuracy"]
+    for drawing in drawn:
+        assert [axes.get_title("left") for axes in drawing.figure.axes] == [
+            "batch size 4",
+            "batch size 32",
+        ]
+        assert all(len(curves(axes)) == 3 for axes in drawing.figure.axes)
+
+
+def test_many_levels_name_some(trained: Callable[..., Record], draw: Draw) -> None:
+    """Of forty levels all are drawn, and the legend names a dozen, first and last among them."""
+    (drawing,) = draw([trained("test_a", {"x": x}) for x in range(40)])
+    assert len(curves(drawing.figure.axes[0])) == 40
+    names = [text.get_text() for text in drawing.figure.legends[0].get_texts()]
+    assert len(names) == 12
+    assert (names[0], names[-1]) == ("0", "39")
+
+
+def test_one_seed_has_no_band_in_words(trained: Callable[..., Record], draw: Draw) -> None:
+    """With one seed a case nothing is said of medians and bands."""
+    (drawing,) = draw([trained("test_a", {}, seeds=1)])
+    assert drawing.caption == "One seed a case."
+
+
+def test_data_are_what_is_drawn(trained: Callable[..., Record], draw: Draw) -> None:
+    """The data beside the figure are the medians and bands, a row a metric, case and point."""
+    (drawing,) = draw([trained("test_a", {"x": x}) for x in (1, 2)])
+    data = drawing.data
+    assert set(data["metric"]) == {"loss", "val_loss", "val_accuracy"}
+    assert len(data) == 3 * 2 * 21
+    assert (data["low"] <= data["median"]).all()
+    assert (data["median"] <= data["high"]).all()
+
+
+def test_nothing_trained_draws_nothing(counted: Callable[..., Record], draw: Draw) -> None:
+    """A study of counts has no trends."""
+    assert draw([counted("a", (2, 1))]) == []

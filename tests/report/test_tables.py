@@ -1,0 +1,91 @@
+"""A study's table."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dlbench.report.formatting import number, whole
+from dlbench.report.tables import table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dlbench.history.record import Record
+    from dlbench.report.study import Study
+
+
+def test_a_row_a_case_with_its_numbers(
+    trained: Callable[..., Record], study_of: Callable[..., Study]
+) -> None:
+    """A row has level, outcome, regimes, final metrics, updates to the target and step time."""
+    record = trained("test_a", {"x": 1}, diverged=1, outcome="failed", message="too slow")
+    found = table(study_of([record, trained("test_a", {"x": 2})]))
+    titles = [column["title"] for column in found["columns"]]
+    assert titles[:3] == ["x", "outcome", "regime"]
+    assert titles[-2:] == ["updates to target", "time a step"]
+    texts = {
+        title: cell["text"] for title, cell in zip(titles, found["rows"][0]["cells"], strict=True)
+    }
+    assert texts["regime"] == "4 converged, 1 diverged"
+    metrics = record["metrics"]
+    assert metrics is not None
+    median = number(sorted(v for v in metrics["final_val_accuracy"] if v is not None)[1])  # type: ignore[union-attr, type-var]
+    assert texts["final validation accuracy"].startswith(f"{median} [")
+    reached = np.array(metrics["steps_to_target"][1:], dtype=float)  # type: ignore[index, call-overload]
+    assert texts["updates to target"].startswith(f"{whole(float(np.median(reached)))} [")
+    assert texts["updates to target"].endswith("4 of 5")
+    assert found["rows"][0]["message"] == "too slow"
+
+
+def test_never_sorts_last(trained: Callable[..., Record], study_of: Callable[..., Study]) -> None:
+    """A case that never reached the target sorts behind every one that did."""
+    found = table(study_of([trained("test_a", {"x": x}, rate=x) for x in (1e-4, 0.02)]))
+    column = [one["title"] for one in found["columns"]].index("updates to target")
+    never, reached = (row["cells"][column] for row in found["rows"])
+    assert never["text"] == "never"
+    assert float(never["sort"]) > float(reached["sort"])
+
+
+def test_the_command_survives_a_shell(
+    trained: Callable[..., Record], study_of: Callable[..., Study]
+) -> None:
+    """What runs a case again is one argument for a shell, whatever the case's id."""
+    case = "a b.py::test_x[$(rm -rf ~)-'\"-`x`]"
+    found = table(study_of([trained("test_x", {}, case=case)]))
+    assert shlex.split(found["rows"][0]["command"]) == ["pytest", case]
+
+
+def test_seeds_stand_behind_a_case(
+    trained: Callable[..., Record], study_of: Callable[..., Study]
+) -> None:
+    """Each row carries its seeds, a line each, with regime and target."""
+    inner = table(study_of([trained("test_a", {}, diverged=2)]))["rows"][0]["inner"]
+    assert inner is not None
+    assert [line[0] for line in inner["rows"]] == ["0", "1", "2", "3", "4"]
+    assert [line[1] for line in inner["rows"]] == ["diverged"] * 2 + ["converged"] * 3
+    assert [line[-1] for line in inner["rows"][:2]] == ["never", "never"]
+
+
+def test_layers_stand_behind_a_model(
+    counted: Callable[..., Record], study_of: Callable[..., Study]
+) -> None:
+    """A model's row has exact totals, and its layers with their formulas; of very many the largest."""
+    study = study_of([counted("LeNet", (400, 120, 84, 10)), counted("Deep", (64, *[8] * 90, 2))])
+    lenet, deep = table(study)["rows"]
+    assert [cell["text"] for cell in lenet["cells"]][2:5] == ["3", "59,134", "59,134"]
+    assert lenet["inner"]["rows"][0][2] == "(400 + 1) x 120"  # type: ignore[index]
+    assert len(deep["inner"]["rows"]) == 60  # type: ignore[index]
+    assert "60 largest of 91" in deep["inner"]["caption"]  # type: ignore[index]
+
+
+def test_anchors_are_unique_and_harmless(
+    trained: Callable[..., Record], study_of: Callable[..., Study]
+) -> None:
+    """Rows of one id, or of a hostile one, have anchors of their own in plain letters."""
+    records = [trained("test_a", {}, case='"><script>') for _ in range(3)]
+    anchors = [row["anchor"] for row in table(study_of(records))["rows"]]
+    assert len(set(anchors)) == 3
+    assert all(anchor.replace("-", "").isalnum() for anchor in anchors)

@@ -1,0 +1,117 @@
+"""A report as it lies on the disk."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dlbench.report import write_report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from dlbench.history.record import Record
+    from dlbench.history.run import Run
+
+
+@pytest.fixture(scope="module")
+def written(suite: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The suite's report, written with warnings as errors."""
+    folder = tmp_path_factory.mktemp("report")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert write_report(suite, folder) == folder / "index.html"
+    return folder
+
+
+def test_the_page_is_whole_and_bounded(written: Path) -> None:
+    """The page carries its figures and stays far below ten megabytes."""
+    html = (written / "index.html").read_text(encoding="utf-8")
+    assert html.endswith("</html>")
+    assert html.count("<img ") > 15
+    assert "no room left" not in html
+    assert len(html) < 5e6
+
+
+def test_every_figure_lies_beside_the_page(written: Path) -> None:
+    """Each figure that was drawn is there as PNG, SVG and CSV; nothing else is."""
+    html = (written / "index.html").read_text(encoding="utf-8")
+    files = [path for path in (written / "figures").iterdir() if not path.name.startswith(".")]
+    stems = {path.stem for path in files if path.suffix == ".svg"}
+    assert len(stems) > 14
+    assert stems == {path.stem for path in files if path.suffix == ".csv"}
+    assert {path.stem for path in files if path.suffix == ".png"} - stems == {
+        "test_activations-test_boundary-relu"
+    }
+    for path in files:
+        assert f'href="figures/{path.name}"' in html
+    assert sorted(path.name for path in written.iterdir()) == ["figures", "index.html"]
+
+
+def test_what_a_test_handed_in_is_shown(written: Path) -> None:
+    """A figure from a test stands in its module's section with its caption."""
+    html = (written / "index.html").read_text(encoding="utf-8")
+    section = html.split("benchmarks/test_activations.py</code></p>")[1].split("</main>")[0]
+    assert 'alt="The boundary that relu draws"' in section
+
+
+def test_progress_counts_the_studies(
+    trained: Callable[..., Record], run_of: Callable[..., Run], tmp_path: Path
+) -> None:
+    """Progress is told before each study, and before the page."""
+    told: list[tuple[int, int, str]] = []
+    records = [trained("test_a", {}), trained("test_b", {})]
+    write_report(run_of(records), tmp_path, on_progress=lambda *step: told.append(step))
+    assert told == [(0, 2, "A"), (1, 2, "B"), (2, 2, "index.html")]
+
+
+def test_a_second_report_replaces_the_first(
+    trained: Callable[..., Record], run_of: Callable[..., Run], tmp_path: Path
+) -> None:
+    """Figures of the first report go, a file of the reader's own stays."""
+    write_report(run_of([trained("test_a", {})]), tmp_path)
+    (tmp_path / "figures" / "my notes.csv").write_text("1")
+    write_report(run_of([trained("test_b", {})]), tmp_path)
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert "my notes.csv" in names
+    assert not [name for name in names if "-a-" in name]
+    assert [name for name in names if "-b-" in name]
+
+
+def test_a_broken_picture_is_a_sentence(run_of: Callable[..., Run], tmp_path: Path) -> None:
+    """A figure that is no PNG is named on the page, and the report is written."""
+    figure = {"case": "a.py::t", "module": "a.py", "caption": "x", "png": "bm90IGEgcG5n"}
+    html = write_report(run_of([], figures=[figure]), tmp_path).read_text(encoding="utf-8")
+    assert "is no PNG" in html
+    assert "<img" not in html
+
+
+def test_an_empty_run_leaves_only_its_page(run_of: Callable[..., Run], tmp_path: Path) -> None:
+    """Without figures there is no folder for them."""
+    write_report(run_of([]), tmp_path / "deep" / "report")
+    assert [path.name for path in (tmp_path / "deep" / "report").iterdir()] == ["index.html"]
+
+
+def test_importing_the_report_draws_in_nothing_heavy() -> None:
+    """The facade costs nothing until a report is written."""
+    code = (
+        "import sys, dlbench.report; "
+        "print(sorted({'matplotlib', 'pandas', 'numpy', 'torch', 'keras'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_writing_a_report_imports_neither_torch_nor_keras(suite: Run) -> None:
+    """A report is made where nothing can train: from the records alone."""
+    code = (
+        "import sys, dlbench.report.writing; "
+        "print(sorted({'torch', 'keras', 'tensorflow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
