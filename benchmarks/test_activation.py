@@ -42,7 +42,7 @@ from __future__ import annotations
 
 import math
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -54,13 +54,14 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from dlbench import Workload, workloads
+from dlbench import Experiment, Workload, workloads
 from dlbench.backend import seeded
 
 if TYPE_CHECKING:
     from dlbench.plugin.fixtures import Convergence
 
 ACTIVATIONS = ["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
+BY_ADAM: dict[str, Any] = {"optimizer": "adam", "learning_rate": 0.03, "batch_size": "full"}
 STEPS = {"xor": 150, "moons": 400, "spirals": 400}
 SEEDS = range(10)
 
@@ -73,7 +74,7 @@ def test_a_linear_stack_is_one_affine_map(hidden: str) -> None:
     """One matrix and one bias, composed from a trained stack, put out what the stack puts out."""
     digits, widths = workloads.digits_mlp(), [int(width) for width in hidden.split("-")]
     build = workloads.mlp(64, 10, hidden=widths, activation=None)
-    model = trained(Workload(name="stack", model=build, data=digits.data, loss=digits.loss), seed=0)
+    model = trained(Workload(name="stack", model=build, data=digits.data, loss=digits.loss), seed=0, epochs=5)
     matrix, bias = np.eye(64), np.zeros(64)
     for layer in model.layers:
         kernel, offset = numpy(layer.kernel.value), numpy(layer.bias.value)
@@ -88,9 +89,7 @@ def test_a_linear_stack_is_one_affine_map(hidden: str) -> None:
 def test_linear_stacks_stop_at_the_floor(convergence: Convergence, task: str, layers: int) -> None:
     """However deep, no run is below the best affine model at any point, and they end at it."""
     stack = getattr(workloads, task)(activation=None, depth=layers - 1, width=16)
-    runs = convergence(
-        stack, optimizer="adam", learning_rate=0.03, batch_size="full", steps=STEPS[task]
-    )
+    runs = convergence(stack, **BY_ADAM, steps=STEPS[task])
     floor = affine_floor(stack)
     assert runs.curves["loss"].min() >= floor - 1e-6  # a theorem; 1e-6 is for rounding
     assert runs.final("loss").median() <= 1.02 * floor
@@ -107,9 +106,7 @@ def test_linear_stacks_stop_at_the_floor(convergence: Convergence, task: str, la
 def test_activations_pass_the_floor(convergence: Convergence, task: str, activation: str) -> None:
     """Two hidden layers, each with an activation, get far below the floor and learn the task."""
     network = getattr(workloads, task)(activation=activation, depth=2, width=16)
-    runs = convergence(
-        network, optimizer="adam", learning_rate=0.03, batch_size="full", steps=STEPS[task]
-    )
+    runs = convergence(network, **BY_ADAM, steps=STEPS[task])
     assert runs.final("loss").median() <= affine_floor(network) / 2
     assert runs.final("accuracy").median() >= 0.95
 
@@ -125,7 +122,7 @@ def test_decision_boundaries(convergence: Convergence, task: str) -> None:
     panels = pd.DataFrame({"activation": ["linear", *ACTIVATIONS]})
     grid = sns.FacetGrid(panels, col="activation", col_wrap=4, height=2.2)
     for name, axes in grid.axes_dict.items():
-        model = trained(make(activation=name), seed=0, epochs=50)
+        model = trained(make(activation=name), seed=0, **BY_ADAM, steps=STEPS[task])
         right[name] = (numpy(model(unseen.x)).argmax(axis=1) == unseen.y).mean()
         chance = numpy(model(plane))[:, 1].reshape(100, 100)
         axes.contourf(across, up, chance, levels=np.linspace(0, 1, 11), cmap="vlag", alpha=0.8)
@@ -185,7 +182,8 @@ def test_dead_units(convergence: Convergence) -> None:
     """A large learning rate kills ReLU units: they are off for every sample, and stay off."""
     digits, rows = workloads.digits_mlp(), []
     for rate, seed in product((0.01, 0.1, 0.5, 1.0, 2.0), SEEDS):
-        model, signal = trained(digits, seed, keras.optimizers.SGD(rate), 3), digits.data.train.x
+        model = trained(digits, seed, learning_rate=rate, epochs=3)
+        signal = digits.data.train.x
         for number, layer in enumerate(model.layers[:-1], start=1):
             signal = layer(signal)
             rows.append((rate, number, float((signal <= 0).all(dim=0).double().mean())))
@@ -227,20 +225,20 @@ def affine_floor(workload: Workload) -> float:
     return float(log_loss(y, best.predict_proba(x)))
 
 
-def trained(
-    workload: Workload, seed: int, optimizer: object = "adam", epochs: int = 20
-) -> keras.Model:
-    """Train by Keras alone, for what needs the weights themselves."""
+def trained(workload: Workload, seed: int, **how: Any) -> keras.Model:  # noqa: ANN401
+    """Train one model by Keras alone, for what needs the weights themselves."""
+    experiment = Experiment(workload, **how)
     with seeded(seed):
         model = workload.build()
-        model.compile(optimizer=optimizer, loss=workload.loss.build())
-        model.fit(workload.data.train.x, workload.data.train.y, epochs=epochs, verbose=0)
+        model.compile(optimizer=experiment.optimizer.build(), loss=workload.loss.build())
+        for batch in experiment.batches(seed):
+            model.train_on_batch(batch.x, batch.y)
     return model
 
 
 def numpy(tensor: torch.Tensor) -> np.ndarray:
     """Return a tensor's values in double precision."""
-    return keras.ops.convert_to_numpy(tensor).astype(float)
+    return tensor.detach().cpu().double().numpy()
 
 
 def gradient_sizes(activation: str, depth: int, seed: int) -> list[float]:

@@ -56,6 +56,19 @@ def loop(seed):
 '''
 """The head of a test file: a model, data, everything that a call needs, and a loop of one's own."""
 
+NO_PAGE = """
+import dlbench.report
+
+
+def write_report(run, folder):
+    (folder / "index.html").write_text("page")
+    return folder / "index.html"
+
+
+dlbench.report.write_report = write_report
+"""
+"""A conftest.py for a process of its own, where the page itself is not what is tested."""
+
 QUIET = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 """No cache folder, and without a plugin that takes a second to load."""
 
@@ -123,7 +136,11 @@ class Folder:
         """Write a test file: the tiny analysis' head, and these tests."""
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(head.lstrip() + "\n\n" + textwrap.dedent(tests), encoding="utf-8")
+        path.write_text(f"{head.lstrip()}\n\n{textwrap.dedent(tests)}", encoding="utf-8")
+
+    def write_conftest(self, text: str = NO_PAGE) -> None:
+        """Write a conftest.py; by default one that replaces the report's page by a word."""
+        self.write(text, name="conftest.py", head="")
 
     def run_fresh(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run pytest in a new process, which must load everything itself."""

@@ -7,6 +7,7 @@ import functools
 import itertools
 import json
 import math
+import os
 import pickle
 import random
 import subprocess
@@ -410,7 +411,7 @@ def test_id_is_the_same_in_every_process() -> None:
     ids = [
         subprocess.run(  # noqa: S603
             [sys.executable, "-c", _PROGRAM, when],
-            env={"KERAS_BACKEND": "torch", "PYTHONHASHSEED": seed},
+            env=os.environ | {"KERAS_BACKEND": "torch", "PYTHONHASHSEED": seed},
             check=True,
             capture_output=True,
             text=True,
@@ -491,7 +492,7 @@ def test_dict_inputs_are_trained_on_by_name() -> None:
 
 
 def test_sample_weights_are_trained_on() -> None:
-    """Samples without weight do not count: with wrong labels weighted away, the right are learnt."""
+    """Samples without weight do not count: wrong labels weighted away leave the right ones."""
     x = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
     right = (x[:, 0] > 0).astype(int)
     wrong = np.arange(200) % 2 == 0

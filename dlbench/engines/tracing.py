@@ -7,6 +7,7 @@ optimizer handed over. `tests/engines/test_tracing.py` fails when Keras moves on
 from __future__ import annotations
 
 import contextlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -48,6 +49,21 @@ def traceable_keras() -> Iterator[None]:
     finally:
         for (module, name, _), value in zip(ours, theirs, strict=True):
             setattr(module, name, value)
+
+
+@contextlib.contextmanager
+def quiet_trace_log() -> Iterator[None]:
+    """Inside the block PyTorch's log of traces, meant for a file, reaches no handler.
+
+    pytest attaches its own to every logger that does not propagate, and would show hundreds of lines
+    beside a failing test.
+    """
+    log = logging.getLogger("torch.__trace")
+    disabled, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = disabled
 
 
 def _both_branches(

@@ -23,7 +23,13 @@ from dlbench.engines.memory import Budget, is_out_of_memory, measured_budget
 from dlbench.engines.program import Program, take, trace
 from dlbench.engines.proof import prove, updates_to_prove
 from dlbench.engines.state import array_digest, initial_digest, state_of
-from dlbench.engines.tracing import NotVectorizable, python_state, schedule_of, traceable_keras
+from dlbench.engines.tracing import (
+    NotVectorizable,
+    python_state,
+    quiet_trace_log,
+    schedule_of,
+    traceable_keras,
+)
 from dlbench.runs import Runs
 
 if TYPE_CHECKING:
@@ -62,7 +68,7 @@ def train_vectorized(
         NotVectorizable: `fit` has to train them; the message says which part and why.
     """
     lanes = [Lane(experiment, seed) for experiment in experiments for seed in experiment.seeds]
-    with seeded(lanes[0].seed):
+    with seeded(lanes[0].seed), quiet_trace_log():
         curves, starts = _Trainer(lanes, on_progress, compiling=compiling).train()
     runs, first = [], 0
     for experiment in experiments:

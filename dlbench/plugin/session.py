@@ -146,7 +146,7 @@ class RunSession:
         width = shutil.get_terminal_size().columns
         lines = [] if self.is_worker else summary_lines(self, width, color=reporter.hasmarkup)
         if lines:
-            reporter.section("dlbench")
+            reporter.write_sep("=", "dlbench")
         for line in lines:  # one by one: pytest writes a text that the terminal's encoding lacks
             reporter.write_line(line)  # in escapes, line ends too
 

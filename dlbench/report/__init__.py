@@ -1,8 +1,8 @@
 """The report: a saved run as one page that people like to read and to send.
 
-One way through: records become tidy frames (`frames`), grouped by what varies (`analysis`, `study`);
-studies become figures (`figures`), sentences (`words`) and tables (`tables`), and these a page
-(`summary`, `page`). Nothing flows back, and nothing knows a benchmark by name.
+One way through: records become tidy frames (`frames`), grouped by what varies (`analysis`,
+`study`); studies become figures (`figures`), sentences (`words`) and tables (`tables`), and these a
+page (`summary`, `page`). Nothing flows back, and nothing knows a benchmark by name.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dlbench.metrics import higher_is_better
 from dlbench.report.formatting import humanized
@@ -101,7 +101,7 @@ class Study:
 
     def label(self, record: int) -> str:
         """Return what tells a case from the others: its levels."""
-        row = self.cases.loc[self.cases["record"] == record].iloc[0]
+        row = self.case(record)
         if not self.factors:
             return str(row["name"] or row["case"].rsplit("::", 1)[-1])
         if len(self.factors) == 1:
@@ -148,6 +148,10 @@ class Study:
             if metric.endswith("loss") and units
             else (humanized(metric))
         )
+
+    def case(self, record: int) -> pd.Series[Any]:
+        """Return a case's row."""
+        return self.cases[self.cases["record"] == record].iloc[0]
 
     def of(self, record: int) -> pd.DataFrame:
         """Return a case's seeds."""

@@ -90,9 +90,9 @@ def _to_target(study: Study, record: int) -> str:
     there = steps[np.isfinite(steps)]
     if there.empty:
         regimes = _regimes(Counter(seeds["regime"]))
-        end = study.cases.set_index("record").loc[record, "steps"]
+        end = float(study.case(record)["steps"])
         return (
-            f"no seed reached {goal} in {number(float(end))} {study.update}s ({regimes}); "
+            f"no seed reached {goal} in {number(end)} {study.update}s ({regimes}); "
             f"{final(study, record)}"
         )
     who = _all(len(seeds)) if len(there) == len(seeds) else f"{len(there)} of {len(seeds)} seeds"
@@ -146,7 +146,7 @@ def question(study: Study) -> str:
     ]
     same = [common([name for name in cases["workload"] if name] or ["a loop of the user's own"])]
     if study.factor("optimizer") is None and cases["optimizer"].any():
-        same.append(common(cases["optimizer"]))
+        same.append(common(list(cases["optimizer"])))
     for name in ("learning_rate", "batch_size", "steps"):
         values = cases[name].dropna().unique()
         if len(values) == 1 and study.factor(name) is None:
@@ -237,7 +237,7 @@ def _by_first_factor(study: Study) -> list[str]:
         best = best_case(study, records)
         if best is None:
             continue
-        row = study.cases.set_index("record").loc[best]
+        row = study.case(best)
         told = listed([f"{factor.title} {row[factor.column]}" for factor in others])
         edge = (
             " (the end of its grid)"
@@ -295,7 +295,7 @@ def _at(study: Study, record: int) -> str:
     """Return where in the study a case stands: `at learning rate 0.1`, `with relu`."""
     if not study.factors:
         return "" if len(study.cases) == 1 else f"in {study.label(record)}"
-    row = study.cases.set_index("record").loc[record]
+    row = study.case(record)
     return listed([_level(factor, str(row[factor.column])) for factor in study.factors])
 
 

@@ -18,6 +18,8 @@ from dlbench.report.analysis import studies
 from dlbench.runs import Runs
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dlbench.report.study import Study
 
 Maker: TypeAlias = Callable[..., Record]
@@ -174,6 +176,17 @@ def made_run(records: list[Record], **changes: Any) -> Run:
 def trained() -> Maker:
     """A function that makes the record of a training."""
     return made_record
+
+
+@pytest.fixture
+def by_seed() -> Callable[[Record, str], NDArray[np.float64]]:
+    """A function that returns a record's numbers of one name, a value a seed, NaN for None."""
+
+    def of(record: Record, name: str) -> NDArray[np.float64]:
+        values: Any = (record["metrics"] or {})[name]
+        return np.array([np.nan if value is None else value for value in values], dtype=float)
+
+    return of
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def test_numbers_rise_and_words_keep_their_order(trained: Callable[..., Record])
 
 
 def test_the_full_batch_is_a_number(trained: Callable[..., Record]) -> None:
-    """ "full" is sorted by the batch size that the experiment had."""
+    """A batch size of "full" is sorted by the number that the experiment had."""
     records = [
         trained("test_batch", {"batch_size": size}, batch_size=1000 if size == "full" else size)
         for size in ("full", 32, 1)

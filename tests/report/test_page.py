@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from html.parser import HTMLParser
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -46,14 +47,17 @@ class Page(HTMLParser):
         assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep an element, and open it unless it cannot hold anything."""
         self.elements.append((tag, {name: value or "" for name, value in attrs}))
         if tag not in EMPTY:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
+        """Close the element that was opened last, and no other."""
         assert tag in EMPTY or self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
+        """Keep a text under the element that it stands in."""
         if self.open:
             self.texts.setdefault(self.open[-1], []).append(data)
 
@@ -84,7 +88,7 @@ def check(html: str) -> Page:
     parsed = Page(html)
     assert len(parsed.all("h1")) == 1
     levels = [int(tag[1]) for tag, _ in parsed.elements if tag[0] == "h" and tag[1:].isdigit()]
-    assert all(level <= before + 1 for before, level in zip(levels, levels[1:], strict=False))
+    assert all(level <= before + 1 for before, level in pairwise(levels))
     ids = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
     assert len(set(ids)) == len(ids)
     for _, attributes in parsed.elements:

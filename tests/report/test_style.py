@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
@@ -66,7 +66,7 @@ def test_colour_is_never_alone(
     (factor,) = study.factors
     dashes = list(Palette.of([study]).dash_map(factor).values())
     assert len(dashes) == count
-    assert all(one != other for one, other in zip(dashes, dashes[1:], strict=False))
+    assert all(one != other for one, other in pairwise(dashes))
 
 
 def test_regimes_differ_in_colour_and_mark() -> None:

@@ -97,21 +97,17 @@ def test_an_empty_run_leaves_only_its_page(run_of: Callable[..., Run], tmp_path:
     assert [path.name for path in (tmp_path / "deep" / "report").iterdir()] == ["index.html"]
 
 
-def test_importing_the_report_draws_in_nothing_heavy() -> None:
-    """The facade costs nothing until a report is written."""
-    code = (
-        "import sys, dlbench.report; "
-        "print(sorted({'matplotlib', 'pandas', 'numpy', 'torch', 'keras'} & set(sys.modules)))"
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("dlbench.report", {"matplotlib", "pandas", "numpy", "torch", "keras"}),
+        ("dlbench.report.writing", {"torch", "keras", "tensorflow"}),
+    ],
+)
+def test_what_an_import_draws_in(module: str, heavy: set[str]) -> None:
+    """The facade costs nothing, and a report is written where nothing can train."""
+    code = f"import sys, {module}; print(sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
-def test_writing_a_report_imports_neither_torch_nor_keras(suite: Run) -> None:
-    """A report is made where nothing can train: from the records alone."""
-    code = (
-        "import sys, dlbench.report.writing; "
-        "print(sorted({'torch', 'keras', 'tensorflow'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -94,7 +94,7 @@ def _alt(study: Study, *, timed: bool) -> str:
     speed = study.cases.dropna(subset="samples_per_second")
     text = words.headline(study)
     if timed and len(speed):
-        fastest = speed.loc[speed["samples_per_second"].idxmax()]
+        fastest = speed.iloc[int(speed["samples_per_second"].argmax())]
         text += (
             f" Most samples go through at batch size {number(fastest['batch_size'])}: "
             f"{number(round(fastest['samples_per_second']))} a second."

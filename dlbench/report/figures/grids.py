@@ -102,8 +102,9 @@ def _draw(study: Study, down: Factor, across: Factor, cells: pd.DataFrame) -> Dr
         ax=axes,
     )
     # seaborn writes no text into an empty cell, but "never" is a finding.
+    unknown = values.isna().to_numpy()
     for (row, column), text in np.ndenumerate(texts.fillna("not run").to_numpy()):
-        if pd.isna(values.iloc[row, column]):
+        if unknown[row, column]:
             axes.text(
                 column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=8, color=INK
             )

@@ -143,7 +143,7 @@ def _alt(study: Study, several: pd.DataFrame, records: list[int]) -> str:
     sentences = []
     for record in records:
         model = several[several["record"] == record]
-        largest = model.loc[model["parameters"].idxmax()]
+        largest = model.iloc[int(model["parameters"].argmax())]
         share = largest["parameters"] / model["parameters"].sum()
         sentences.append(
             f"{study.label(record)}: {largest['layer']} holds most, "

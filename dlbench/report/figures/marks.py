@@ -134,7 +134,8 @@ def at_edge(axes: Axes, frame: pd.DataFrame, *, word: str, top: bool, colour: st
         axes.set_ylim((low, high + grow) if top else (low - grow, high))
         axes.set_yticks(ticks)  # none where no value can be
     transform = axes.get_xaxis_transform()
-    for place, group in lost.groupby("number"):
+    for _, group in lost.groupby("number"):
+        place = float(group["number"].iloc[0])
         seeds = int((frame["number"] == place).sum())
         axes.plot(
             [place], [share], marker="X", markersize=8, color=colour, markeredgecolor="white",
@@ -142,7 +143,7 @@ def at_edge(axes: Axes, frame: pd.DataFrame, *, word: str, top: bool, colour: st
         )  # fmt: skip
         axes.annotate(
             f"{len(group)} of {seeds}\n{word}",
-            (float(place), share),
+            (place, share),
             xycoords=transform,
             xytext=(0, -8 if top else 8),
             textcoords="offset points",

@@ -119,12 +119,14 @@ def _panel(axes: Axes, study: Study, frame: pd.DataFrame, column: str) -> None:
         )
     if not higher and marks.span(frame["value"]) > marks.DECADE:
         axes.set_xscale("log")
-    for row, seeds in frame.groupby("row"):
+    for _, seeds in frame.groupby("row"):
+        row = float(seeds["row"].iloc[0])
         middle = spread(seeds["value"], higher=higher).median
         if np.isfinite(middle):
             axes.vlines(middle, row - 0.36, row + 0.36, color=INK, linewidth=1.6, zorder=2)
-    for row, lost in frame[~known].groupby("row"):
-        _lost(axes, float(row), f"{len(lost)} {'never' if column == STEPS else 'diverged'}", higher)
+    for _, lost in frame[~known].groupby("row"):
+        text = f"{len(lost)} {'never' if column == STEPS else 'diverged'}"
+        _lost(axes, float(lost["row"].iloc[0]), text, higher)
     if study.target and study.target[0] == metric:
         axes.axvline(study.target[1], color=QUIET, linewidth=0.9, linestyle=(0, (5, 3)), zorder=1.5)
         axes.set_title(

@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from dlbench.report.figures.batches import batch_sizes
-from dlbench.report.style import Palette, styled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dlbench.history.record import Record
     from dlbench.report.figures import Drawing
-    from dlbench.report.study import Study
 
     Draw = Callable[[list[Record]], list[Drawing]]
 
 
 @pytest.fixture
-def draw(study_of: Callable[..., Study]) -> Draw:
-    """A function that draws the batch sizes of one test's records."""
-
-    def of(records: list[Record]) -> list[Drawing]:
-        study = study_of(records)
-        with styled():
-            return list(batch_sizes(study, Palette.of([study])))
-
-    return of
+def draw(drawn: Callable[..., list[Drawing]]) -> Draw:
+    """A function that draws this kind of figure."""
+    return partial(drawn, batch_sizes)
 
 
-def test_updates_samples_and_throughput(trained: Callable[..., Record], draw: Draw) -> None:
+def test_updates_samples_and_throughput(
+    trained: Callable[..., Record], by_seed: Callable[..., Any], draw: Draw, look: Any
+) -> None:
     """Every seed's updates to the target, the samples in them, and what a second trains."""
     sizes = (4, 32, 100)
     records = [trained("test_a", {"batch_size": size}, batch_size=size) for size in sizes]
@@ -44,18 +39,16 @@ def test_updates_samples_and_throughput(trained: Callable[..., Record], draw: Dr
         "samples to target",
         "samples per second",
     ]
-    steps = [np.array(record["metrics"]["steps_to_target"]) for record in records]  # type: ignore[index]
-    drawn = np.concatenate([group.get_offsets()[:, 1] for group in updates.collections])
-    assert np.allclose(sorted(drawn), sorted(np.concatenate(steps)))
-    drawn = np.concatenate([group.get_offsets()[:, 1] for group in samples.collections])
+    steps = [by_seed(record, "steps_to_target") for record in records]
+    assert np.allclose(np.sort(look.marks(updates)[:, 1]), np.sort(np.concatenate(steps)))
     scaled = np.concatenate([size * some for size, some in zip(sizes, steps, strict=True)])
-    assert np.allclose(sorted(drawn), sorted(scaled))
-    (line,) = speed.get_lines()
+    assert np.allclose(np.sort(look.marks(samples)[:, 1]), np.sort(scaled))
+    ((_, speeds),) = look.curves(speed)
     expected = [record["timing"]["samples_per_second"] for record in records]  # type: ignore[index]
-    assert np.allclose(line.get_ydata(), expected)
+    assert list(speeds) == expected
 
 
-def test_never_is_marked_at_the_edge(trained: Callable[..., Record], draw: Draw) -> None:
+def test_never_is_marked_at_the_edge(trained: Callable[..., Record], draw: Draw, look: Any) -> None:
     """A batch size whose seeds never reach the target stands at the upper edge, counted."""
     records = [
         trained("test_a", {"batch_size": size}, batch_size=size, rate=rate)
@@ -63,9 +56,9 @@ def test_never_is_marked_at_the_edge(trained: Callable[..., Record], draw: Draw)
     ]
     (drawing,) = draw(records)
     for axes in drawing.figure.axes[:2]:
-        (cross,) = [line for line in axes.get_lines() if line.get_marker() == "X"]
-        assert cross.get_xdata()[0] == 500
-        assert "5 of 5\nnever" in [text.get_text() for text in axes.texts]
+        ((size, _),) = look.crosses(axes)
+        assert size == 500
+        assert "5 of 5\nnever" in look.texts(axes)
 
 
 def test_without_target_only_the_throughput(trained: Callable[..., Record], draw: Draw) -> None:
@@ -73,12 +66,13 @@ def test_without_target_only_the_throughput(trained: Callable[..., Record], draw
     records = [trained("test_a", {"batch_size": s}, batch_size=s, target=None) for s in (4, 32)]
     (drawing,) = draw(records)
     assert [axes.get_ylabel() for axes in drawing.figure.axes] == ["samples per second"]
-    untimed = [record | {"timing": None} for record in records]
-    assert draw(untimed) == []  # type: ignore[arg-type]
+    for record in records:
+        record["timing"] = None
+    assert draw(records) == []
 
 
 def test_the_full_batch_stands_at_its_number(trained: Callable[..., Record], draw: Draw) -> None:
-    """ "full" is drawn at the number of samples that it was."""
+    """A batch size of "full" is drawn at the number of samples that it was."""
     records = [
         trained("test_a", {"batch_size": size}, batch_size=1000 if size == "full" else size)
         for size in (10, "full")

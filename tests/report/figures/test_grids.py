@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from dlbench.report.figures.grids import heat_map
 from dlbench.report.formatting import whole
-from dlbench.report.style import Palette, styled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dlbench.history.record import Record
     from dlbench.report.figures import Drawing
-    from dlbench.report.study import Study
 
     Draw = Callable[[list[Record]], list[Drawing]]
 
 
 @pytest.fixture
-def draw(study_of: Callable[..., Study]) -> Draw:
-    """A function that draws the heat map of one test's records."""
-
-    def of(records: list[Record]) -> list[Drawing]:
-        study = study_of(records)
-        with styled():
-            return list(heat_map(study, Palette.of([study])))
-
-    return of
+def draw(drawn: Callable[..., list[Drawing]]) -> Draw:
+    """A function that draws this kind of figure."""
+    return partial(drawn, heat_map)
 
 
-def test_cells_are_medians_with_how_many_seeds(trained: Callable[..., Record], draw: Draw) -> None:
+def test_cells_are_medians_with_how_many_seeds(
+    trained: Callable[..., Record], by_seed: Callable[..., Any], draw: Draw
+) -> None:
     """Each cell says its median updates to the target, and a cell without one why."""
     records = [
         trained("test_a", {"size": size, "rate": rate}, rate=rate, diverged=4 if size > 4 else 0)
@@ -42,7 +37,7 @@ def test_cells_are_medians_with_how_many_seeds(trained: Callable[..., Record], d
     ]
     (drawing,) = draw(records)
     texts = {text.get_text() for text in drawing.figure.axes[0].texts}
-    median = float(np.median(records[1]["metrics"]["steps_to_target"]))  # type: ignore[index]
+    median = float(np.median(by_seed(records[1], "steps_to_target")))
     assert texts == {f"{whole(median)}\n5 of 5", "never:\n0 of 5", "only\n1 of 5"}
     assert drawing.figure.axes[0].get_xlabel() == "rate"
     assert drawing.figure.axes[0].get_ylabel() == "size"

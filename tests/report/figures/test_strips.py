@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from dlbench.report.figures.strips import strips
-from dlbench.report.style import Palette, styled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dlbench.history.record import Record
     from dlbench.report.figures import Drawing
-    from dlbench.report.study import Study
 
     Draw = Callable[[list[Record]], list[Drawing]]
 
 
 @pytest.fixture
-def draw(study_of: Callable[..., Study]) -> Draw:
-    """A function that draws the strips of one test's records."""
-
-    def of(records: list[Record]) -> list[Drawing]:
-        study = study_of(records)
-        with styled():
-            return list(strips(study, Palette.of([study])))
-
-    return of
+def draw(drawn: Callable[..., list[Drawing]]) -> Draw:
+    """A function that draws this kind of figure."""
+    return partial(drawn, strips)
 
 
-def test_a_row_a_value_with_every_seed(trained: Callable[..., Record], draw: Draw) -> None:
+def test_a_row_a_value_with_every_seed(
+    trained: Callable[..., Record], by_seed: Callable[..., Any], draw: Draw
+) -> None:
     """Each value has a row in its order, with its seeds' final values and updates to the target."""
     records = [
         trained("test_a", {"activation": name}, rate=rate)
@@ -46,14 +41,14 @@ def test_a_row_a_value_with_every_seed(trained: Callable[..., Record], draw: Dra
         "updates to target",
     )
     for axes, metric in ((final, "final_val_accuracy"), (steps, "steps_to_target")):
-        marks = axes.collections[0].get_offsets()
-        values = np.concatenate([record["metrics"][metric] for record in records])  # type: ignore[index, arg-type, misc]
-        assert np.allclose(sorted(marks[:, 0]), sorted(values))
-        assert set(np.round(marks[:, 1])) == {0.0, 1.0}
+        places = np.asarray(axes.collections[0].get_offsets())
+        values = np.concatenate([by_seed(record, metric) for record in records])
+        assert np.allclose(np.sort(places[:, 0]), np.sort(values))
+        assert set(places[:, 1].round()) == {0.0, 1.0}
 
 
 def test_failed_seeds_are_counted_beside_their_row(
-    trained: Callable[..., Record], draw: Draw
+    trained: Callable[..., Record], draw: Draw, look: Any
 ) -> None:
     """A row says how many of its seeds diverged, and how many never reached the target."""
     records = [
@@ -62,8 +57,8 @@ def test_failed_seeds_are_counted_beside_their_row(
         trained("test_a", {"activation": "linear"}, rate=1e-4),
     ]
     final, steps = draw(records)[0].figure.axes
-    assert [text.get_text() for text in final.texts] == ["2 diverged"]
-    assert [text.get_text() for text in steps.texts] == ["2 never", "5 never"]
+    assert look.texts(final) == ["2 diverged"]
+    assert look.texts(steps) == ["2 never", "5 never"]
 
 
 def test_rows_of_two_factors_name_both(trained: Callable[..., Record], draw: Draw) -> None:

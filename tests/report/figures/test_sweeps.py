@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from dlbench.report.figures.sweeps import sensitivity
-from dlbench.report.style import Palette, styled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dlbench.history.record import Record
     from dlbench.report.figures import Drawing
-    from dlbench.report.study import Study
 
     Draw = Callable[[list[Record]], list[Drawing]]
 
 
 @pytest.fixture
-def draw(study_of: Callable[..., Study]) -> Draw:
-    """A function that draws the sensitivity curves of one test's records."""
-
-    def of(records: list[Record]) -> list[Drawing]:
-        study = study_of(records)
-        with styled():
-            return list(sensitivity(study, Palette.of([study])))
-
-    return of
+def draw(drawn: Callable[..., list[Drawing]]) -> Draw:
+    """A function that draws this kind of figure."""
+    return partial(drawn, sensitivity)
 
 
-def test_every_seed_is_shown(trained: Callable[..., Record], draw: Draw) -> None:
+def test_every_seed_is_shown(
+    trained: Callable[..., Record], by_seed: Callable[..., Any], draw: Draw, look: Any
+) -> None:
     """Each seed that did not diverge has a mark at its final value; the others are counted."""
     records = [
         trained("test_a", {"learning_rate": rate}, rate=rate / 10, diverged=lost)
@@ -42,20 +37,15 @@ def test_every_seed_is_shown(trained: Callable[..., Record], draw: Draw) -> None
     loss, accuracy = drawing.figure.axes
     assert (loss.get_xscale(), loss.get_yscale(), accuracy.get_yscale()) == ("log", "log", "linear")
     for axes, metric in ((loss, "final_loss"), (accuracy, "final_val_accuracy")):
-        marks = np.concatenate([group.get_offsets()[:, 1] for group in axes.collections])
-        expected = [
-            value
-            for record in records
-            for value in record["metrics"][metric]
-            if value is not None  # type: ignore[index, union-attr]
-        ]
-        assert np.allclose(sorted(marks), sorted(expected))
-        crosses = [line for line in axes.get_lines() if line.get_marker() == "X"]
-        assert sorted(line.get_xdata()[0] for line in crosses) == [1.0, 10.0]
-        assert {"2 of 5\ndiverged", "5 of 5\ndiverged"} <= {text.get_text() for text in axes.texts}
+        values = np.concatenate([by_seed(record, metric) for record in records])
+        assert np.allclose(np.sort(look.marks(axes)[:, 1]), np.sort(values[np.isfinite(values)]))
+        assert sorted(place for place, _ in look.crosses(axes)) == [1.0, 10.0]
+        assert {"2 of 5\ndiverged", "5 of 5\ndiverged"} <= set(look.texts(axes))
 
 
-def test_crosses_stand_at_the_worse_end(trained: Callable[..., Record], draw: Draw) -> None:
+def test_crosses_stand_at_the_worse_end(
+    trained: Callable[..., Record], draw: Draw, look: Any
+) -> None:
     """A diverged seed is above the losses and below the accuracies."""
     (drawing,) = draw(
         [
@@ -63,20 +53,18 @@ def test_crosses_stand_at_the_worse_end(trained: Callable[..., Record], draw: Dr
             for rate in (0.1, 1, 10)
         ]
     )
-    heights = [
-        [line.get_ydata()[0] for line in axes.get_lines() if line.get_marker() == "X"]
-        for axes in drawing.figure.axes
-    ]
-    assert heights[0][0] > 0.9
-    assert heights[1][0] < 0.1
+    above, below = (look.crosses(axes)[0][1] for axes in drawing.figure.axes)
+    assert above > 0.9
+    assert below < 0.1
 
 
-def test_all_diverged_is_still_a_figure(trained: Callable[..., Record], draw: Draw) -> None:
+def test_all_diverged_is_still_a_figure(
+    trained: Callable[..., Record], draw: Draw, look: Any
+) -> None:
     """Where no seed has a final value the figure has crosses alone."""
     (drawing,) = draw([trained("test_a", {"learning_rate": x}, diverged=5) for x in (1, 10, 100)])
     drawing.figure.draw_without_rendering()
-    crosses = [line for line in drawing.figure.axes[0].get_lines() if line.get_marker() == "X"]
-    assert len(crosses) == 3
+    assert len(look.crosses(drawing.figure.axes[0])) == 3
 
 
 @pytest.mark.parametrize("values", [(1, 2), ("a", "b", "c")])

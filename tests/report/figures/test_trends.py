@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from dlbench.report.figures.trends import trends
-from dlbench.report.style import Palette, styled
 from dlbench.runs import Runs
 
 if TYPE_CHECKING:
@@ -16,34 +16,19 @@ if TYPE_CHECKING:
 
     from dlbench.history.record import Record
     from dlbench.report.figures import Drawing
-    from dlbench.report.study import Study
 
     Draw = Callable[[list[Record]], list[Drawing]]
 
 
 @pytest.fixture
-def draw(study_of: Callable[..., Study]) -> Draw:
-    """A function that draws the trends of one test's records."""
-
-    def of(records: list[Record]) -> list[Drawing]:
-        study = study_of(records)
-        with styled():
-            return list(trends(study, Palette.of([study])))
-
-    return of
+def draw(drawn: Callable[..., list[Drawing]]) -> Draw:
+    """A function that draws this kind of figure."""
+    return partial(drawn, trends)
 
 
-def curves(axes: Any) -> list[Any]:
-    """Return the lines of medians: long ones, neither crosses nor lines across."""
-    return [line for line in axes.get_lines() if len(line.get_xdata()) > 2]
-
-
-def crosses(axes: Any) -> list[Any]:
-    """Return the marks of runs that diverged."""
-    return [line for line in axes.get_lines() if line.get_marker() == "X"]
-
-
-def test_a_panel_a_metric_with_a_line_a_case(trained: Callable[..., Record], draw: Draw) -> None:
+def test_a_panel_a_metric_with_a_line_a_case(
+    trained: Callable[..., Record], draw: Draw, look: Any
+) -> None:
     """With one axis in common, each metric has a panel, and each case its median in it."""
     records = [trained("test_a", {"rate": rate}, rate=rate) for rate in (0.01, 0.02, 0.03)]
     (drawing,) = draw(records)
@@ -52,11 +37,11 @@ def test_a_panel_a_metric_with_a_line_a_case(trained: Callable[..., Record], dra
     assert [axes.get_ylabel() for axes in panels] == names
     assert {axes.get_xlabel() for axes in panels} == {"updates"}
     for axes in panels:
-        assert len(curves(axes)) == 3
+        assert len(look.curves(axes)) == 3
     runs = Runs.from_builtins(records[0]["runs"])  # type: ignore[arg-type]
-    line = curves(panels[0])[0]
-    assert np.allclose(line.get_xdata(), runs.points)
-    assert np.allclose(line.get_ydata(), np.median(runs.curves["loss"], axis=0), rtol=1e-6)
+    steps, medians = look.curves(panels[0])[0]
+    assert np.allclose(steps, runs.points)
+    assert np.allclose(medians, np.median(runs.curves["loss"], axis=0), rtol=1e-6)
 
 
 def test_epochs_stand_above_where_all_cases_share_them(
@@ -72,7 +57,7 @@ def test_epochs_stand_above_where_all_cases_share_them(
 
 
 def test_batch_sizes_are_drawn_against_each_axis(
-    trained: Callable[..., Record], draw: Draw
+    trained: Callable[..., Record], draw: Draw, look: Any
 ) -> None:
     """Where epochs and updates differ, each metric is drawn against updates, epochs and seconds."""
     records = [
@@ -85,7 +70,7 @@ def test_batch_sizes_are_drawn_against_each_axis(
     labels = [axes.get_xlabel() for axes in panels[:3]]
     assert labels == ["updates", "epochs", "seconds of training steps"]
     assert [axes.get_xscale() for axes in panels[:2]] == ["symlog", "linear"]
-    ends = sorted(line.get_xdata()[-1] for line in curves(panels[1]))
+    ends = sorted(epochs[-1] for epochs, _ in look.curves(panels[1]))
     assert ends == [2.0, 20.0]
 
 
@@ -100,7 +85,7 @@ def test_a_loss_that_spans_a_decade_is_logarithmic(
 
 
 def test_every_diverged_run_has_a_cross_and_stretches_no_axis(
-    trained: Callable[..., Record], draw: Draw
+    trained: Callable[..., Record], draw: Draw, look: Any
 ) -> None:
     """A loss of 1e9 leaves the axis at the scale of what trained; each lost seed is marked."""
     records = [
@@ -109,37 +94,37 @@ def test_every_diverged_run_has_a_cross_and_stretches_no_axis(
     ]
     (drawing,) = draw(records)
     for axes in drawing.figure.axes:
-        assert len(crosses(axes)) == 5
+        assert len(look.crosses(axes)) == 5
         low, high = axes.get_ylim()
-        assert all(low <= mark.get_ydata()[0] <= high for mark in crosses(axes))
+        assert all(low <= height <= high for _, height in look.crosses(axes))
     assert drawing.figure.axes[0].get_ylim()[1] < 200
     assert "diverged" in drawing.caption
     assert "diverged" in [text.get_text() for text in drawing.figure.legends[0].get_texts()]
 
 
 def test_a_run_that_diverged_is_marked_where_it_was_last_seen(
-    trained: Callable[..., Record], draw: Draw
+    trained: Callable[..., Record], draw: Draw, look: Any
 ) -> None:
     """A cross in the accuracy's panel stands at the last finite point."""
     record = trained("test_a", {}, diverged=1)
     (drawing,) = draw([record])
     runs = Runs.from_builtins(record["runs"])  # type: ignore[arg-type]
     last = runs.points[np.isfinite(runs.curves["val_accuracy"][0])][-1]
-    (mark,) = crosses(drawing.figure.axes[2])
-    assert mark.get_xdata()[0] == last
+    ((step, _),) = look.crosses(drawing.figure.axes[2])
+    assert step == last
 
 
-def test_target_and_floor_are_drawn(trained: Callable[..., Record], draw: Draw) -> None:
+def test_target_and_floor_are_drawn(trained: Callable[..., Record], draw: Draw, look: Any) -> None:
     """The target is a line in its metric's panel; the best constant predictor, in the loss'."""
     (drawing,) = draw([trained("test_a", {})])
-    texts = [[text.get_text() for text in axes.texts] for axes in drawing.figure.axes]
+    texts = [look.texts(axes) for axes in drawing.figure.axes]
     assert texts == [["best constant predictor"], [], ["target 0.9"]]
-    heights = [line.get_ydata()[0] for line in drawing.figure.axes[2].get_lines()]
+    heights = [np.asarray(line.get_ydata())[0] for line in drawing.figure.axes[2].get_lines()]
     assert 0.9 in heights
 
 
-def test_two_factors_have_panels(trained: Callable[..., Record], draw: Draw) -> None:
-    """One factor is told by colour, the other by panels, a figure a metric; batch sizes by panels."""
+def test_two_factors_have_panels(trained: Callable[..., Record], draw: Draw, look: Any) -> None:
+    """Rates are told by colour, batch sizes by panels, in a figure a metric."""
     records = [
         trained("test_a", {"batch_size": size, "learning_rate": rate}, batch_size=size)
         for size in (4, 32)
@@ -148,17 +133,15 @@ def test_two_factors_have_panels(trained: Callable[..., Record], draw: Draw) -> 
     drawn = draw(records)
     assert [drawing.name for drawing in drawn] == ["trends-loss", "trends-val_accuracy"]
     for drawing in drawn:
-        assert [axes.get_title("left") for axes in drawing.figure.axes] == [
-            "batch size 4",
-            "batch size 32",
-        ]
-        assert all(len(curves(axes)) == 3 for axes in drawing.figure.axes)
+        titles = [axes.get_title("left") for axes in drawing.figure.axes]
+        assert titles == ["batch size 4", "batch size 32"]
+        assert all(len(look.curves(axes)) == 3 for axes in drawing.figure.axes)
 
 
-def test_many_levels_name_some(trained: Callable[..., Record], draw: Draw) -> None:
+def test_many_levels_name_some(trained: Callable[..., Record], draw: Draw, look: Any) -> None:
     """Of forty levels all are drawn, and the legend names a dozen, first and last among them."""
     (drawing,) = draw([trained("test_a", {"x": x}) for x in range(40)])
-    assert len(curves(drawing.figure.axes[0])) == 40
+    assert len(look.curves(drawing.figure.axes[0])) == 40
     names = [text.get_text() for text in drawing.figure.legends[0].get_texts()]
     assert len(names) == 12
     assert (names[0], names[-1]) == ("0", "39")
