@@ -84,7 +84,7 @@ def test_a_linear_stack_is_one_affine_map(hidden: str) -> None:
     assert np.linalg.matrix_rank(matrix) == min(*widths, 10)
 
 
-@pytest.mark.parametrize("layers", [1, 2, 8])
+@pytest.mark.parametrize("layers", [1, 2, 5])
 @pytest.mark.parametrize("task", STEPS)
 def test_linear_stacks_stop_at_the_floor(convergence: Convergence, task: str, layers: int) -> None:
     """However deep, no run is below the best affine model at any point, and they end at it."""
@@ -152,7 +152,7 @@ def test_gradients_at_the_start(convergence: Convergence) -> None:
     grid = sns.relplot(
         sizes, x="layer", y="gradient", col="hidden layers", hue="activation", style="activation",
         kind="line", markers=True, estimator="median", errorbar=("pi", 100), palette="colorblind",
-        height=2.8, facet_kws={"sharex": False},
+        height=2.8,
     )  # fmt: skip
     grid.set(yscale="log", ylabel="gradient (root mean square)")
     convergence.figure(
@@ -181,7 +181,7 @@ def test_depth(convergence: Convergence, activation: str, depth: int) -> None:
 def test_dead_units(convergence: Convergence) -> None:
     """A large learning rate kills ReLU units: they are off for every sample, and stay off."""
     digits, rows = workloads.digits_mlp(), []
-    for rate, seed in product((0.01, 0.1, 0.5, 1.0, 2.0), SEEDS):
+    for rate, seed in product((0.01, 0.1, 0.5, 1.0, 2.0), SEEDS[:5]):
         model = trained(digits, seed, learning_rate=rate, epochs=3)
         signal = digits.data.train.x
         for number, layer in enumerate(model.layers[:-1], start=1):
@@ -196,7 +196,7 @@ def test_dead_units(convergence: Convergence) -> None:
     convergence.figure(
         grid,
         "ReLU units that are off for every training sample after three epochs on the digits: mean "
-        f"and range over {len(SEEDS)} seeds.",
+        "and range over 5 seeds.",
     )
     shares = dead.groupby("learning rate")["share of dead units"].mean()
     assert shares[0.1] <= 0.15
