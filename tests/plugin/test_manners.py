@@ -186,8 +186,8 @@ def test_without_pytest_benchmark_the_fixture_is_missed_by_name(suite: Suite) ->
 
 
 def test_the_fixtures_teach_themselves(suite: Suite) -> None:
-    """`pytest --fixtures` shows each of ours with an example."""
-    result = suite.pytester.runpytest_inprocess("--fixtures", "-p", "no:hypothesispytest")
+    """`pytest --fixtures -v` shows each of ours with an example."""
+    result = suite.pytester.runpytest_inprocess("--fixtures", "-v", "-p", "no:hypothesispytest")
     text = str(result.stdout)
     for name, example in (
         ("convergence", "runs = convergence(build, data=((x, y), (x_val, y_val))"),
