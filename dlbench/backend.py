@@ -135,7 +135,7 @@ def true_float64() -> Iterator[None]:
 
 @contextlib.contextmanager
 def on_device(device: str | None) -> Iterator[None]:
-    """Inside the block Keras computes on a device: "cpu", "cuda", "cuda:1"; None leaves its choice."""
+    """Inside the block Keras computes on "cpu", "cuda" or "cuda:1"; None leaves it the choice."""
     import keras
 
     with keras.device(device) if device else contextlib.nullcontext():
@@ -305,7 +305,7 @@ def total_loss(model: Any, samples: Any, outputs: Any) -> float:  # noqa: ANN401
     return float(loss_of(model, x, y, outputs, weight, training=False))
 
 
-def loss_of(
+def loss_of(  # noqa: PLR0913 - what Keras' loss takes
     model: Any,  # noqa: ANN401
     x: Any,  # noqa: ANN401
     y: Any,  # noqa: ANN401

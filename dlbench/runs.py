@@ -6,7 +6,7 @@ import base64
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -131,6 +131,24 @@ class Runs:
         """Return the share of a curve's movement that goes the wrong way, 0 to 1."""
         sign = -1.0 if self._higher(metric) else 1.0
         return self._series(metrics.oscillation(sign * self._curve(metric)), metric)
+
+    def select(self, seeds: Sequence[int]) -> Runs:
+        """Return the runs of some of the seeds, in the order given.
+
+        Raises:
+            ExperimentError: a seed that these runs do not have.
+        """
+        rows = {seed: row for row, seed in enumerate(self.seeds)}
+        if missing := [seed for seed in seeds if seed not in rows]:
+            raise ExperimentError(f"these runs have no seeds {missing}; they have {self.seeds}")
+        chosen = [rows[seed] for seed in seeds]
+        return replace(
+            self,
+            seeds=tuple(seeds),
+            curves={name: values[chosen] for name, values in self.curves.items()},
+            starts=tuple(self.starts[row] for row in chosen) if self.starts else (),
+            orders=tuple(self.orders[row] for row in chosen) if self.orders else (),
+        )
 
     # ---- what became of the runs
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def try_workload(workload: Workload) -> tuple[dict[str, Plain], tuple[Template, 
         model = workload.build()
     with seeded(0):
         _refuse_shared(workload, model, workload.build())
-    with torch.no_grad():
+    with seeded(0), torch.no_grad():
         few, output = _few_through(workload, model)
         shape = tuple(output.shape)
         _check_labels(workload, shape)
@@ -210,11 +211,14 @@ def _layer(layer: Any) -> list[Plain]:  # noqa: ANN401
     module = getattr(layer, "module", None)
     if isinstance(module, torch.nn.Module):  # its config would hold the weights
         return [type(layer).__name__, repr(module)]
+    attributes = {key: value for key, value in vars(layer).items() if not key.startswith("_")}
+    functions = {k: v for k, v in attributes.items() if isinstance(v, FunctionType)}
     try:
         config = layer.get_config()
     except Exception:  # noqa: BLE001 - a layer of the user's own need not have one
-        config = None
-    return [type(layer).__name__, _settings(config)]
+        config = {k: v for k, v in attributes.items() if isinstance(v, (bool, int, float, str))}
+    # By name: a config holds a lambda's code, and with it the line where it stands.
+    return [type(layer).__name__, _settings(config | functions)]
 
 
 def _settings(value: Any) -> Plain:  # noqa: ANN401

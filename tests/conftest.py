@@ -177,7 +177,9 @@ class Suite(Folder):
     def run(self, *arguments: str | Path) -> Ran:
         """Run pytest here."""
         spy = _Spy()
-        result = self.pytester.runpytest_inprocess(*QUIET, *arguments, plugins=[spy])
+        result = self.pytester.runpytest_inprocess(
+            *QUIET, *arguments, plugins=[spy], no_reraise_ctrlc=True
+        )
         return Ran(result, spy.session)
 
 

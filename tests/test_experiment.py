@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from keras import layers
 
@@ -274,6 +274,7 @@ def test_shortened() -> None:
 
 
 @given(st.integers(1, 10**18), st.integers(1, 100))
+@example(2**60 + 1, 20)
 def test_points_rise_from_0_to_the_last_step(steps: int, count: int) -> None:
     """Points are distinct and rising, at most `count` after 0, and the last is the last update."""
     points = evaluation_points(steps, count)

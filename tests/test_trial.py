@@ -152,7 +152,8 @@ def test_trial_leaves_the_generators_alone() -> None:
         np.random.seed(1)  # noqa: NPY002
         torch.manual_seed(1)
         if trial:
-            try_workload(work(sequential(lambda: layers.Dropout(0.5), dense())))
+            noise = functools.partial(layers.Lambda, lambda x: x + torch.rand(x.shape))
+            try_workload(work(sequential(lambda: layers.Dropout(0.5), noise, dense())))
         states.append((random.random(), np.random.random(), torch.rand(1).item()))  # noqa: NPY002, S311
     assert states[0] == states[1]
 
@@ -429,8 +430,43 @@ def test_architecture_is_the_same_whatever_was_built_before() -> None:
     assert architecture(build) == before
 
 
+def test_architecture_of_models_within_models() -> None:
+    """A layer of a nested model of the user's own counts, though that model has no config."""
+
+    class Inner(keras.Model):  # type: ignore[misc]
+        def __init__(self, activation: str) -> None:
+            super().__init__()
+            self.hidden = layers.Dense(3, activation=activation)
+
+        def call(self, inputs: Any) -> Any:
+            return self.hidden(inputs)
+
+        def get_config(self) -> Any:
+            raise NotImplementedError
+
+    relu, tanh = (
+        architecture(sequential(functools.partial(Inner, name), dense()))
+        for name in ("relu", "tanh")
+    )
+    assert relu != tanh
+
+
+def test_architecture_does_not_depend_on_where_code_stands() -> None:
+    """A lambda moved to another line is the same model: its code says where it stands."""
+
+    def build(cube: Any, double: Any) -> keras.Model:
+        wrapped = layers.TimeDistributed(layers.Lambda(double))
+        return sequential(
+            dense(3, cube), lambda: layers.Reshape((3, 1)), lambda: wrapped, layers.Flatten, dense()
+        )()
+
+    above = functools.partial(build, lambda x: x**3, lambda x: 2 * x)
+    below = functools.partial(build, lambda x: x**3, lambda x: 2 * x)
+    assert architecture(above) == architecture(below)
+
+
 def test_layers_that_cannot_be_written_down() -> None:
-    """A layer without a config, or with code in it, does not stop the trial or warn."""
+    """A layer without a config is described by its numbers; nothing stops the trial or warns."""
 
     class Secret(layers.Layer):  # type: ignore[misc]
         def __init__(self, scale: float) -> None:
@@ -445,10 +481,11 @@ def test_layers_that_cannot_be_written_down() -> None:
 
     digests = {
         architecture(sequential(lambda: Secret(2.0), dense())),
+        architecture(sequential(lambda: Secret(3.0), dense())),
         architecture(sequential(lambda: layers.Lambda(lambda x: 2 * x), dense())),
         architecture(sequential(dense(3, lambda x: x**3), dense())),
     }
-    assert len(digests) == 3
+    assert len(digests) == 4
 
 
 def test_architecture_of_a_subclassed_model() -> None:

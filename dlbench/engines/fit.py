@@ -221,4 +221,3 @@ class _Reader(keras.callbacks.Callback):  # type: ignore[misc]
 
 def _finite(model: keras.Model) -> bool:
     return all(bool(torch.isfinite(v.value).all()) for v in model.trainable_variables)
-

@@ -136,6 +136,7 @@ def _study(records: list[Record], where: str) -> Study:
     columns = [factor.column for factor in factors]
     by_record = cases.set_index("record")[columns]
     seeds, curves = frames.seed_frame(records), frames.curve_frame(records)
+    seeds = seeds.join(by_record, on="record") if len(seeds) else seeds
     return Study(
         module=records[0]["module"],
         test=records[0]["test"],
@@ -143,7 +144,8 @@ def _study(records: list[Record], where: str) -> Study:
         factors=tuple(factors),
         following=tuple(factor for factor, _ in varied if factor not in factors),
         cases=cases.sort_values(columns, kind="stable", ignore_index=True) if columns else cases,
-        seeds=seeds.join(by_record, on="record") if len(seeds) else seeds,
+        seeds=seeds,
+        seeds_of={int(of["record"].iloc[0]): of for _, of in seeds.groupby("record")},
         curves=curves.join(by_record, on="record") if len(curves) else curves,
         layers=frames.layer_frame(records),
         totals=frames.total_frame(records),

@@ -62,43 +62,32 @@ def spread(values: Iterable[float], *, higher: bool = False) -> Spread:
         values: shape `(seeds,)`; NaN counts as the worst.
         higher: True where a higher value is better, so that the worst is the lowest.
     """
-    worst = -math.inf if higher else math.inf
-    ordered = np.sort(
-        np.nan_to_num(np.array(list(values), dtype=float), nan=worst, posinf=math.inf)
-    )
-    if ordered.size == 0:
+    by_seed = np.array(list(values), dtype=float)
+    if by_seed.size == 0:
         return Spread(math.nan, math.nan, math.nan, 0)
-    edge = 0.25 if ordered.size >= QUARTILES_FROM else 0.0
-    median, low, high = (_quantile(ordered, share) for share in (0.5, edge, 1 - edge))
-    return Spread(median, low, high, ordered.size)
+    low, median, high = (float(value) for value in _quantiles(by_seed, higher=higher))
+    return Spread(median, low, high, by_seed.size)
 
 
 def bands(curves: pd.DataFrame, *, higher: bool = False) -> pd.DataFrame:
     """Return each case's median curve and its band.
 
     Args:
-        curves: a row a case, seed and point, of one metric.
+        curves: a row a case, seed and point, of one metric; within a case in the order of its seeds,
+            within a seed of its points.
         higher: True where a higher value is better.
 
     Returns:
-        A row a case and point: the columns of `curves`, with median, low, high and seeds in place
+        A row a case and point: the columns of `curves`, with low, median, high and seeds in place
         of seed and value.
     """
     frames = []
     for _, case in curves.groupby("record", sort=False):
-        values = case.pivot_table(
-            index="seed", columns="step", values="value", aggfunc="first", dropna=False
-        )
-        points = case.drop_duplicates("step").sort_values("step").drop(columns=["seed", "value"])
-        middles = [spread(values[step], higher=higher) for step in points["step"]]
-        frames.append(
-            points.assign(
-                median=[middle.median for middle in middles],
-                low=[middle.low for middle in middles],
-                high=[middle.high for middle in middles],
-                seeds=len(values),
-            )
-        )
+        seeds = len(case["seed"].unique())
+        values = case["value"].to_numpy(dtype=float).reshape(seeds, -1)
+        low, median, high = _quantiles(values, higher=higher)
+        points = case.iloc[: values.shape[1]].drop(columns=["seed", "value"])
+        frames.append(points.assign(low=low, median=median, high=high, seeds=seeds))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -114,12 +103,20 @@ def band_words(counts: Iterable[int]) -> str:
     return "the band spans the middle half of the seeds, or all where they are fewer than 4"
 
 
-def _quantile(ordered: np.ndarray, share: float) -> float:
+def _quantiles(values: np.ndarray, *, higher: bool) -> list[np.ndarray]:
+    """Return the lower end, median and upper end over the seeds, the first axis."""
+    worst = -math.inf if higher else math.inf
+    ordered = np.sort(np.where(np.isnan(values), worst, values), axis=0)
+    edge = 0.25 if len(ordered) >= QUARTILES_FROM else 0.0
+    return [_quantile(ordered, share) for share in (edge, 0.5, 1 - edge)]
+
+
+def _quantile(ordered: np.ndarray, share: float) -> np.ndarray:
     """Linear between neighbours, as NumPy's; infinite beside an infinite neighbour."""
-    place = share * (ordered.size - 1)
+    place = share * (len(ordered) - 1)
     below, above = ordered[math.floor(place)], ordered[math.ceil(place)]
-    if below == above:
-        return float(below)
-    if not np.isfinite([below, above]).all():
-        return float(above if math.isinf(above) else below)
-    return float(below + (place - math.floor(place)) * (above - below))
+    with np.errstate(invalid="ignore"):
+        between = below + (place - math.floor(place)) * (above - below)
+    between = np.where(np.isinf(below), below, between)
+    between = np.where(np.isinf(above), above, between)
+    return np.where(below == above, below, between)

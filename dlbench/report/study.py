@@ -59,6 +59,8 @@ class Study:
     """A row a case, in the factors' order, with a column of levels a factor."""
     seeds: pd.DataFrame
     """A row a case and seed, with the same columns of levels."""
+    seeds_of: Mapping[int, pd.DataFrame]
+    """The same by record."""
     curves: pd.DataFrame
     """A row a case, metric, seed and point, with the same columns of levels."""
     layers: pd.DataFrame
@@ -155,4 +157,4 @@ class Study:
 
     def of(self, record: int) -> pd.DataFrame:
         """Return a case's seeds."""
-        return self.seeds[self.seeds["record"] == record]
+        return self.seeds_of.get(record, self.seeds.iloc[:0])

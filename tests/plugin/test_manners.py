@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Folder, Suite
 
+QUIET = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 HEAVY = ("torch", "keras", "numpy", "pandas", "matplotlib", "seaborn", "rich", "jinja2", "scipy")
 
 LOADED = f"""
@@ -187,7 +188,7 @@ def test_without_pytest_benchmark_the_fixture_is_missed_by_name(suite: Suite) ->
 
 def test_the_fixtures_teach_themselves(suite: Suite) -> None:
     """`pytest --fixtures -v` shows each of ours with an example."""
-    result = suite.pytester.runpytest_inprocess("--fixtures", "-v", "-p", "no:hypothesispytest")
+    result = suite.pytester.runpytest_inprocess("--fixtures", "-v", *QUIET)
     text = str(result.stdout)
     for name, example in (
         ("convergence", "runs = convergence(build, data=((x, y), (x_val, y_val))"),
@@ -267,16 +268,33 @@ def test_everything_together_warns_of_nothing(suite: Suite) -> None:
     assert "warning" not in ran.output
 
 
-INTERRUPTED = """
-    def test_first(convergence):
-        convergence.record(loop, seeds=1)
+@pytest.mark.usefixtures("stub_report")
+@pytest.mark.parametrize("at", [0, 1])
+def test_ctrl_c_keeps_what_was_done(suite: Suite, at: int) -> None:
+    """Cases before it are in every file, and that the run is not complete, whatever was timed."""
+    suite.write(f"""
+        def test_first(convergence):
+            convergence.record(loop, seeds=1)
 
-    def test_long(convergence):
-        convergence(build, **LEARNS | {"steps": 10**7})
+        def test_interrupted(convergence):
+            def train(seed):
+                if seed == {at}:
+                    raise KeyboardInterrupt
+                return loop(seed)
+            convergence.record(train, seeds=2)
 
-    def test_never(convergence):
-        convergence.record(loop, seeds=1)
-"""
+        def test_never(convergence):
+            convergence.record(loop, seeds=1)
+    """)
+    ran = suite.run("--dlbench-report", "--benchmark-json=out.json")
+    assert ran.result.ret == pytest.ExitCode.INTERRUPTED
+    for name in ("report/run.json", "out.json"):
+        run = read_run(suite.path / name)
+        assert [record["test"] for record in run.records] == ["test_first"]
+        assert run.session is not None
+        assert run.session["complete"] is False
+        assert run.session["counts"] == {"passed": 1}
+
 
 AT_ONCE = """
 import dlbench.report
@@ -288,13 +306,18 @@ dlbench.report.write_report = lambda run, folder: folder / "index.html"
 """A conftest.py that shows every update, and draws no page."""
 
 
-def test_ctrl_c_keeps_what_was_done(folder: Folder) -> None:
-    """In the middle of a training it ends the run; earlier cases are in the files, and that too."""
-    folder.write(INTERRUPTED)
+def test_ctrl_c_ends_a_training(folder: Folder) -> None:
+    """A signal in the middle of Keras' updates ends the run; the earlier case is kept."""
     folder.write_conftest(AT_ONCE)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--dlbench-report"]
+    folder.write("""
+        def test_first(convergence):
+            convergence.record(loop, seeds=1)
+
+        def test_long(convergence):
+            convergence(build, **LEARNS | {"steps": 10**7})
+    """)
     with subprocess.Popen(
-        [*command, "--benchmark-json=out.json"],
+        [sys.executable, "-m", "pytest", *QUIET, "--dlbench-report"],
         cwd=folder.path,
         env=folder.environment(),
         stdout=subprocess.PIPE,
@@ -303,9 +326,7 @@ def test_ctrl_c_keeps_what_was_done(folder: Folder) -> None:
         start_new_session=True,
     ) as process:
         assert process.stdout is not None
-        said = ""
         for line in process.stdout:
-            said += line
             if re.match(r"test_long: .* of [0-9,]+ updates", line):
                 os.killpg(process.pid, signal.SIGINT)
                 break
@@ -314,9 +335,5 @@ def test_ctrl_c_keeps_what_was_done(folder: Folder) -> None:
     assert "KeyboardInterrupt" in rest
     assert "Traceback" not in rest
     assert "test_tiny.py::test_first" in rest  # the table
-    for path in (folder.path / "report" / "run.json", folder.path / "out.json"):
-        run = read_run(path)
-        assert [record["test"] for record in run.records] == ["test_first"]
-        assert run.session is not None
-        assert run.session["complete"] is False
-        assert run.session["counts"] == {"passed": 1}
+    run = read_run(folder.path / "report" / "run.json")
+    assert [record["test"] for record in run.records] == ["test_first"]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import seaborn as sns
 from matplotlib.ticker import MaxNLocator
 
 from dlbench.report.formatting import setting, shortened
@@ -77,28 +76,20 @@ def draw(axes: Axes, panel: Panel, hue: Factor | None, palette: Palette) -> None
     """Draw a panel; a case's colour and dash are its level's of `hue`."""
     trend, frame = panel.trend, panel.of(panel.trend.bands)
     colours = palette.colour_map(hue) if hue else {}
-    by_hue: dict[str, Any] = {"color": INK}
-    if hue:
-        by_hue = {"hue": hue.column, "style": hue.column, "palette": colours}
-        by_hue["dashes"] = palette.dash_map(hue)
-    sns.lineplot(
-        frame.assign(median=frame["median"].where(np.isfinite(frame["median"]))),
-        x=panel.x,
-        y="median",
-        units="record",
-        estimator=None,
-        sort=False,
-        legend=False,
-        ax=axes,
-        **by_hue,
-    )
+    dashes = palette.dash_map(hue) if hue else {}
     below, above = trend.low - abs(trend.low), HEADROOM * abs(trend.high)
+    # Not by seaborn's lineplot: it leaves NaN out of its medians, and takes hues times dashes times
+    # cases to draw them.
     for _, case in frame.groupby("record", sort=False):
+        level = str(case[hue.column].iloc[0]) if hue else ""
+        colour, dash = colours.get(level, INK), dashes.get(level)
+        median = case["median"].where(np.isfinite(case["median"]))
+        axes.plot(case[panel.x], median, color=colour, linestyle=(0, dash) if dash else "-")
         axes.fill_between(
             case[panel.x],
             case["low"].clip(below, above),  # infinite where so many seeds have no value
             case["high"].clip(below, above),
-            color=colours[str(case[hue.column].iloc[0])] if hue else INK,
+            color=colour,
             alpha=0.18,
             linewidth=0,
         )
