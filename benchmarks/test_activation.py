@@ -74,7 +74,9 @@ def test_a_linear_stack_is_one_affine_map(hidden: str) -> None:
     """One matrix and one bias, composed from a trained stack, put out what the stack puts out."""
     digits, widths = workloads.digits_mlp(), [int(width) for width in hidden.split("-")]
     build = workloads.mlp(64, 10, hidden=widths, activation=None)
-    model = trained(Workload(name="stack", model=build, data=digits.data, loss=digits.loss), seed=0, epochs=5)
+    model = trained(
+        Workload(name="stack", model=build, data=digits.data, loss=digits.loss), seed=0, epochs=5
+    )
     matrix, bias = np.eye(64), np.zeros(64)
     for layer in model.layers:
         kernel, offset = numpy(layer.kernel.value), numpy(layer.bias.value)
@@ -225,7 +227,7 @@ def affine_floor(workload: Workload) -> float:
     return float(log_loss(y, best.predict_proba(x)))
 
 
-def trained(workload: Workload, seed: int, **how: Any) -> keras.Model:  # noqa: ANN401
+def trained(workload: Workload, seed: int, **how: Any) -> keras.Model:
     """Train one model by Keras alone, for what needs the weights themselves."""
     experiment = Experiment(workload, **how)
     with seeded(seed):

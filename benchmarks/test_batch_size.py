@@ -39,16 +39,13 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-import pandas as pd
 import pytest
-import seaborn as sns
 import torch
 
-from dlbench import workloads
 from dlbench.backend import seeded
 
 if TYPE_CHECKING:
-    from dlbench import Experiment, Workload
+    from dlbench import Workload
     from dlbench.plugin.fixtures import Convergence
 
 SIZES = [1, 4, 32, 100, "full"]
@@ -65,7 +62,13 @@ def test_fixed_rate(convergence: Convergence, workload: Workload, batch_size: in
     samples = len(workload.data.train)
     size = samples if batch_size == "full" else int(batch_size)
     assert runs.experiment["updates_per_epoch"] == math.ceil(samples / size)
-    print(batch_size, dict(runs.regimes.value_counts()), runs.final("loss").describe(), runs.oscillation().describe(), runs.steps_to_target().describe())
+    print(
+        batch_size,
+        dict(runs.regimes.value_counts()),
+        runs.final("loss").describe(),
+        runs.oscillation().describe(),
+        runs.steps_to_target().describe(),
+    )
 
 
 # ---- how rough a batch is
@@ -84,7 +87,7 @@ def test_gradient_noise(convergence: Convergence, workload: Workload) -> None:
             batches = [draw.choice(count, size, replace=False) for _ in range(100)]
             noise = np.mean([square(gradient(samples.take(rows)) - whole) for rows in batches])
             expected = trace / size * (count - size) / (count - 1)
-            print(stage, size, noise, expected, noise/max(expected,1e-30), trace/square(whole))
+            print(stage, size, noise, expected, noise / max(expected, 1e-30), trace / square(whole))
 
 
 # ---- the best learning rate for each
@@ -94,8 +97,14 @@ def test_gradient_noise(convergence: Convergence, workload: Workload) -> None:
 def test_best_rate(convergence: Convergence, workload: Workload, batch_size: int | str) -> None:
     """At its own best rate, which rises with it, a larger batch needs fewer updates."""
     by_rate = convergence.sweep(workload, learning_rate=RATES, batch_size=batch_size, steps=300)
-    for r,runs in by_rate.items():
-        print(batch_size, r, dict(runs.regimes.value_counts()), runs.mean_log_loss().describe()[['min','50%','max']].tolist(), runs.steps_to_target().describe()[['min','50%','max']].tolist())
+    for r, runs in by_rate.items():
+        print(
+            batch_size,
+            r,
+            dict(runs.regimes.value_counts()),
+            runs.mean_log_loss().describe()[["min", "50%", "max"]].tolist(),
+            runs.steps_to_target().describe()[["min", "50%", "max"]].tolist(),
+        )
 
 
 def gradient_of(workload: Workload, updates: int) -> Any:

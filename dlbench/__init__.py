@@ -49,7 +49,7 @@ _HOMES = {
 __all__ = list(_HOMES)
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+def __getattr__(name: str) -> Any:
     """Load a public name from its room at first use (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module 'dlbench' has no attribute {name!r}")

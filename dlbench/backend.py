@@ -222,7 +222,7 @@ def _variable_streams(seed: int) -> Iterator[None]:
     original = Variable._initialize_with_initializer
     seen: Counter[str] = Counter()
 
-    def initialize(variable: Any, initializer: Any) -> None:  # noqa: ANN401 - Keras has no types
+    def initialize(variable: Any, initializer: Any) -> None:
         path = variable.path
         # Layers of a subclassed model may share a name; that must not give them the same weights.
         stream = f"{path}#{seen[path]}" if path in seen else path
@@ -231,7 +231,7 @@ def _variable_streams(seed: int) -> Iterator[None]:
             initializer = copy.copy(initializer)  # not by its config, which may leave things out
             initializer.seed = stream_seed(seed, stream)
 
-        def on_cpu(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        def on_cpu(*args: Any, **kwargs: Any) -> Any:
             # A GPU's generator would give other weights than the CPU's for the same seed.
             with keras.device("cpu"):
                 return initializer(*args, **kwargs)
@@ -256,7 +256,7 @@ def nan_in_losses() -> Iterator[None]:
 
     original = nn.binary_crossentropy
 
-    def tolerant(target: Any, output: Any, from_logits: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002
+    def tolerant(target: Any, output: Any, from_logits: bool = False) -> Any:  # noqa: FBT001, FBT002
         output = as_tensors(output)
         unknown = torch.isnan(output)
         values = original(target, torch.where(unknown, 0.5, output), from_logits)
@@ -275,7 +275,7 @@ def stream_seed(seed: int, path: str) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-def torch_modules(model: Any) -> Iterator[Any]:  # noqa: ANN401 - Keras has no types
+def torch_modules(model: Any) -> Iterator[Any]:
     """Yield every `torch.nn.Module` within a Keras model, its own layers included, each once.
 
     PyTorch's own `model.modules()` does not look into the lists in which Keras keeps layers.
@@ -288,7 +288,7 @@ def torch_modules(model: Any) -> Iterator[Any]:  # noqa: ANN401 - Keras has no t
                 yield module
 
 
-def total_loss(model: Any, samples: Any, outputs: Any) -> float:  # noqa: ANN401
+def total_loss(model: Any, samples: Any, outputs: Any) -> float:
     """Return the loss that `fit` minimizes, for these samples as one batch, penalties included.
 
     Args:
@@ -306,14 +306,14 @@ def total_loss(model: Any, samples: Any, outputs: Any) -> float:  # noqa: ANN401
 
 
 def loss_of(  # noqa: PLR0913 - what Keras' loss takes
-    model: Any,  # noqa: ANN401
-    x: Any,  # noqa: ANN401
-    y: Any,  # noqa: ANN401
-    outputs: Any,  # noqa: ANN401
-    weight: Any,  # noqa: ANN401
+    model: Any,
+    x: Any,
+    y: Any,
+    outputs: Any,
+    weight: Any,
     *,
     training: bool,
-) -> Any:  # noqa: ANN401
+) -> Any:
     """Return a compiled model's loss for a batch as a tensor, penalties of its last call included.
 
     By Keras' own detour: an overridden `compute_loss` need not take `training`.
@@ -321,14 +321,14 @@ def loss_of(  # noqa: PLR0913 - what Keras' loss takes
     return model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=weight, training=training)
 
 
-def as_tensors(arrays: Any) -> Any:  # noqa: ANN401
+def as_tensors(arrays: Any) -> Any:
     """Return arrays, a dict of them or None as tensors on Keras' device, as `fit` hands them on."""
     import keras
 
     return keras.tree.map_structure(keras.ops.convert_to_tensor, arrays, none_is_leaf=False)
 
 
-def joined(parts: list[Any]) -> Any:  # noqa: ANN401
+def joined(parts: list[Any]) -> Any:
     """Return tensors put together along the samples, with the masks that Keras hung on them."""
     import torch
     from keras.src.backend import get_keras_mask, set_keras_mask
@@ -342,6 +342,6 @@ def joined(parts: list[Any]) -> Any:  # noqa: ANN401
     return whole
 
 
-def moving_averages(optimizer: Any) -> list[Any]:  # noqa: ANN401
+def moving_averages(optimizer: Any) -> list[Any]:
     """Return an optimizer's moving averages, one for each trainable variable of its model."""
     return list(optimizer._model_variables_moving_average)

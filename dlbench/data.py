@@ -119,7 +119,7 @@ def _is_set(part: object) -> bool:
     )
 
 
-def _samples(role: str, part: Any) -> Samples:  # noqa: ANN401 - whatever the user handed over
+def _samples(role: str, part: Any) -> Samples:
     if not isinstance(part, (tuple, list)) or len(part) not in {2, 3}:
         got = f"{len(part)} parts" if isinstance(part, (tuple, list)) else type(part).__name__
         raise ExperimentError(
@@ -150,7 +150,7 @@ def _samples(role: str, part: Any) -> Samples:  # noqa: ANN401 - whatever the us
     return samples
 
 
-def _array(name: str, value: Any) -> Array:  # noqa: ANN401 - whatever the user handed over
+def _array(name: str, value: Any) -> Array:
     try:
         if hasattr(value, "detach"):  # a torch tensor, wherever it lies
             value = value.detach().cpu().numpy()

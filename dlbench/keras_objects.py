@@ -48,7 +48,7 @@ class Template:
     no_decay: str | None = None
     """An optimizer's pattern of variables without weight decay, which its config leaves out."""
 
-    def build(self) -> Any:  # noqa: ANN401 - Keras has no types
+    def build(self) -> Any:
         """Return a fresh object, or the function."""
         if self.config is None:
             return self.maker
@@ -165,7 +165,7 @@ def _rebuildable(kind: str, made: object, template: Template) -> Template:
     return template
 
 
-def _settings(made: Any) -> dict[str, object]:  # noqa: ANN401
+def _settings(made: Any) -> dict[str, object]:
     """Return an object's plain attributes, and what it hands on to a function."""
     attributes = vars(made) | getattr(made, "_fn_kwargs", {})
     return {
@@ -175,7 +175,7 @@ def _settings(made: Any) -> dict[str, object]:  # noqa: ANN401
     }
 
 
-def _config(made: Any) -> dict[str, Any]:  # noqa: ANN401
+def _config(made: Any) -> dict[str, Any]:
     """Return a loss's or metric's config, with what Keras forgets in it.
 
     Keras 3.15 leaves out the delta of `Huber` and the axis of `SparseCategoricalCrossentropy`, and
@@ -187,7 +187,7 @@ def _config(made: Any) -> dict[str, Any]:  # noqa: ANN401
     return forgotten | dict(made.get_config())
 
 
-def _learning_rate(held: Any, given: Any) -> Any:  # noqa: ANN401 - number, variable or schedule
+def _learning_rate(held: Any, given: Any) -> Any:
     import keras
 
     rate = held if given is None else given
@@ -288,7 +288,7 @@ class _MeanOf:
     """Builds Keras' mean of a function, whose own `from_config` refuses plain functions."""
 
     @staticmethod
-    def from_config(config: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    def from_config(config: Mapping[str, Any]) -> Any:
         import keras
 
         return keras.metrics.MeanMetricWrapper(config["fn"], name=config["name"])
@@ -310,21 +310,21 @@ def accuracy_for(labels: tuple[int, ...], outputs: tuple[int, ...], name: str) -
     return Template(kind, kind(name=name).get_config(), name)
 
 
-def _unnumbered(made: Any) -> str:  # noqa: ANN401
+def _unnumbered(made: Any) -> str:
     """Return an object's name, without the number that Keras gives it by what was made before."""
     name, _, number = made.name.rpartition("_")
     automatic = number.isdigit() and name.replace("_", "") == type(made).__name__.lower()
     return str(name if automatic else made.name)
 
 
-def _short_name(function: Any) -> str:  # noqa: ANN401
+def _short_name(function: Any) -> str:
     """Return a function's own name, that of the function within a partial, or an object's class."""
     if isinstance(function, partial):
         return _short_name(function.func)
     return str(getattr(function, "__name__", type(function).__name__))
 
 
-def _get(kind: str, identifier: object, get: Callable[[Any], Any], module: object) -> Any:  # noqa: ANN401
+def _get(kind: str, identifier: object, get: Callable[[Any], Any], module: object) -> Any:
     made, cause = None, None
     try:
         made = get(identifier)

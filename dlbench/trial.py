@@ -64,7 +64,7 @@ def try_workload(workload: Workload) -> tuple[dict[str, Plain], tuple[Template, 
     return described, metrics
 
 
-def forward(workload: Workload, model: Any, samples: Samples) -> Any:  # noqa: ANN401 - no types
+def forward(workload: Workload, model: Any, samples: Samples) -> Any:
     """Return what the model puts out for the samples, not in training.
 
     Raises:
@@ -79,7 +79,7 @@ def forward(workload: Workload, model: Any, samples: Samples) -> Any:  # noqa: A
         ) from error
 
 
-def _refuse_shared(workload: Workload, model: Any, other: Any) -> None:  # noqa: ANN401
+def _refuse_shared(workload: Workload, model: Any, other: Any) -> None:
     import torch
 
     if _tensors(model) & _tensors(other):
@@ -97,7 +97,7 @@ def _refuse_shared(workload: Workload, model: Any, other: Any) -> None:  # noqa:
         )
 
 
-def _tensors(model: Any) -> set[int]:  # noqa: ANN401
+def _tensors(model: Any) -> set[int]:
     held = {id(variable.value) for variable in model.variables}
     for module in torch_modules(model):
         held |= {id(tensor) for tensor in module.parameters(recurse=False)}
@@ -105,7 +105,7 @@ def _tensors(model: Any) -> set[int]:  # noqa: ANN401
     return held
 
 
-def _few_through(workload: Workload, model: Any) -> tuple[Samples, Any]:  # noqa: ANN401
+def _few_through(workload: Workload, model: Any) -> tuple[Samples, Any]:
     """Return a few samples and the model's output for them, shape `(few, …)`.
 
     They are not as many as the outputs or the labels of a sample, or else labels of a wrong shape
@@ -155,7 +155,7 @@ def _check_labels(workload: Workload, output: tuple[int, ...]) -> None:
             )
 
 
-def _try_loss(workload: Workload, model: Any, few: Samples, output: Any) -> None:  # noqa: ANN401
+def _try_loss(workload: Workload, model: Any, few: Samples, output: Any) -> None:
     loss = workload.loss
     labels, outputs = few.y.shape[1:], tuple(output.shape)[1:]
     shapes = f"labels of shape {labels} and outputs of shape {outputs}"
@@ -179,7 +179,7 @@ def _pairs_labels_with_outputs(loss: Template) -> bool:
     return keras_own and not classes
 
 
-def _try_metric(metric: Template, few: Samples, output: Any) -> None:  # noqa: ANN401
+def _try_metric(metric: Template, few: Samples, output: Any) -> None:
     made = metric.build()
     try:
         made.update_state(as_tensors(few.y), output)
@@ -191,7 +191,7 @@ def _try_metric(metric: Template, few: Samples, output: Any) -> None:  # noqa: A
         ) from error
 
 
-def _architecture(model: Any) -> str:  # noqa: ANN401
+def _architecture(model: Any) -> str:
     """Return a digest of every variable's name and form, and of every layer's settings."""
     variables = [[v.path, list(v.shape), v.dtype, v.trainable] for v in model.variables]
     with warnings.catch_warnings():
@@ -199,13 +199,13 @@ def _architecture(model: Any) -> str:  # noqa: ANN401
         return digest([variables, [_layer(layer) for layer in _layers(model)]])
 
 
-def _layers(model: Any) -> Iterator[Any]:  # noqa: ANN401
+def _layers(model: Any) -> Iterator[Any]:
     for layer in getattr(model, "layers", ()):
         yield layer
         yield from _layers(layer)
 
 
-def _layer(layer: Any) -> list[Plain]:  # noqa: ANN401
+def _layer(layer: Any) -> list[Plain]:
     import torch
 
     module = getattr(layer, "module", None)
@@ -221,7 +221,7 @@ def _layer(layer: Any) -> list[Plain]:  # noqa: ANN401
     return [type(layer).__name__, _settings(config | functions)]
 
 
-def _settings(value: Any) -> Plain:  # noqa: ANN401
+def _settings(value: Any) -> Plain:
     """Return a Keras config without what is not set and what differs between processes."""
     if isinstance(value, dict):
         if value.get("class_name") in {"__lambda__", "__bytes__"}:  # code, and where it stands

@@ -7,11 +7,13 @@ x_train, x_val, y_train, y_val = train_test_split(x, y, random_state=0)
 
 
 def build():
-    return keras.Sequential([
-        keras.layers.Normalization(mean=x.mean(axis=0), variance=x.var(axis=0)),
-        keras.layers.Dense(16, activation="relu"),
-        keras.layers.Dense(3, activation="softmax"),
-    ])
+    return keras.Sequential(
+        [
+            keras.layers.Normalization(mean=x.mean(axis=0), variance=x.var(axis=0)),
+            keras.layers.Dense(16, activation="relu"),
+            keras.layers.Dense(3, activation="softmax"),
+        ]
+    )
 
 
 def test_iris(convergence):

@@ -8,7 +8,6 @@ import sys
 import textwrap
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -17,6 +16,7 @@ from dlbench.plugin.session import RunSession, session_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 TINY = '''
 """# A tiny analysis

@@ -137,7 +137,7 @@ def test_nothing_imports_a_door() -> None:
 def test_cold_modules_load_nothing_heavy(module: str) -> None:
     """In a fresh process importing a door loads no array, training or plotting library."""
     code = f"import sys, {module}; print(sorted(set(sys.modules) & {set(HEAVY)!r}))"
-    done = subprocess.run(  # noqa: S603 - this very Python
+    done = subprocess.run(
         [sys.executable, "-c", code],
         env={k: v for k, v in os.environ.items() if not k.startswith(("COV_", "PYTEST_"))},
         capture_output=True, text=True, check=True, timeout=60,

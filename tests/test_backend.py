@@ -92,7 +92,7 @@ def test_the_choice_of_a_backend(
 def fresh(code: str, home: Path, **environment: str) -> str:
     """Run code in a fresh process without a chosen backend; return what it printed."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KERAS_")}
-    done = subprocess.run(  # noqa: S603 - this very Python
+    done = subprocess.run(
         [sys.executable, "-c", code],
         env=kept | {"KERAS_HOME": str(home), "OMP_NUM_THREADS": "1"} | environment,
         capture_output=True,
@@ -579,7 +579,7 @@ def test_streams_stay_what_they_are() -> None:
 
 
 @pytest.mark.parametrize("from_logits", [False, True])
-def test_binary_cross_entropy_of_a_nan_is_nan(from_logits: bool) -> None:  # noqa: FBT001
+def test_binary_cross_entropy_of_a_nan_is_nan(from_logits: bool) -> None:
     """Values and gradients keep their bits beside a NaN, which stays one instead of raising."""
     outputs = torch.tensor([0.0, 0.2, 0.9, 1.0], requires_grad=True)
     target = torch.tensor([0.0, 1.0, 1.0, 0.0])

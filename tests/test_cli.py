@@ -121,7 +121,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_wrong_command_line_is_bad_input(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """argparse's own exit code is ours."""
+    """Argparse's own exit code is ours."""
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments)
     assert ended.value.code == 2

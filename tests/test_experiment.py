@@ -321,7 +321,7 @@ def test_order_depends_on_seed_and_epoch_alone() -> None:
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_batches_are_the_epochs_in_order(weighted: bool) -> None:  # noqa: FBT001
+def test_batches_are_the_epochs_in_order(weighted: bool) -> None:
     """Batches cut each epoch's order into pieces, the last one partial, weights beside them."""
     weights = np.arange(10) + 1.0
     experiment = Experiment(
@@ -410,7 +410,7 @@ print(Experiment(workload, optimizer=optimizer).id)
 def test_id_is_the_same_in_every_process() -> None:
     """Neither Python's hashing nor what Keras has made before changes the id."""
     ids = [
-        subprocess.run(  # noqa: S603
+        subprocess.run(
             [sys.executable, "-c", _PROGRAM, when],
             env=os.environ | {"KERAS_BACKEND": "torch", "PYTHONHASHSEED": seed},
             check=True,

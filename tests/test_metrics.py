@@ -36,7 +36,7 @@ FINITE = arrays(
         ("perplexity", None), ("score", None), ("x", None), ("", None),
     ],
 )  # fmt: skip
-def test_direction_by_name(metric: str, higher: bool | None) -> None:  # noqa: FBT001
+def test_direction_by_name(metric: str, higher: bool | None) -> None:
     """Losses and errors are better lower, accuracies higher; other names do not tell."""
     assert metrics.higher_is_better(metric) is higher
 
@@ -215,7 +215,7 @@ def test_oscillation_backwards_is_the_rest(curves: np.ndarray) -> None:
 def test_regimes(
     losses: list[float],
     constant: float | None,
-    reached: bool | None,  # noqa: FBT001
+    reached: bool | None,
     expected: str,
 ) -> None:
     """Each word at and beside its border."""

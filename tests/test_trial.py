@@ -162,7 +162,7 @@ def test_trial_leaves_the_generators_alone() -> None:
 
 
 @pytest.mark.parametrize("built", [True, False])
-def test_data_the_model_cannot_take(built: bool) -> None:  # noqa: FBT001
+def test_data_the_model_cannot_take(built: bool) -> None:
     """Samples of a wrong shape are named with their shape, built model or not."""
     build = (
         (lambda: keras.Sequential([keras.Input((4,)), layers.Dense(2)]))

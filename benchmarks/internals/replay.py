@@ -88,7 +88,8 @@ replayed_key = pytest.StashKey[Replayed]()
 @pytest.fixture
 def convergence(request: pytest.FixtureRequest) -> Replayed:
     """Return the stand-in instead of the plugin's fixture."""
-    return request.node.stash[replayed_key]
+    replayed: Replayed = request.node.stash[replayed_key]
+    return replayed
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,9 +1,10 @@
-"""How fast the vectorized engine is: against Keras' fit, a plain PyTorch loop, and bare products.
+"""How fast the vectorized engine is: against Keras' fit, a plain PyTorch loop, bare products.
 
 Collected only when named: `pytest benchmarks/internals/test_engines.py -s`. Every figure is a time
-per update and run in one process on one thread, the others' the median of interleaved rounds, the
-vectorized engine's the median over its updates; what it takes besides (building the models, tracing,
-compiling, the proof, evaluations) stands beside it as start-up. `docs/performance.md` keeps the table of a quiet machine.
+per update and run in one process on one thread: the others' the median of interleaved rounds, the
+vectorized engine's the median over its updates. What it takes besides (building the models, tracing,
+compiling, the proof, evaluations) stands beside it as start-up. `docs/performance.md` keeps the table
+of a quiet machine.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def loop_update(module: torch.nn.Module, workload: Workload, batch_size: int) ->
         rows = torch.randint(len(x), (batch_size,))
         loss = torch.nn.functional.cross_entropy(module(x[rows]), y[rows])
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     return per_call(update, LOOP_STEPS)

@@ -100,12 +100,11 @@ def train_sweep(
 def _fit(experiments: Sequence[Experiment], on_progress: OnProgress) -> list[Runs]:
     from dlbench.engines.fit import train_by_fit
 
-    return [
-        train_by_fit(
-            experiment,
-            lambda done, total, n=number: on_progress(
-                n * total + done, len(experiments) * total
-            ),
-        )
-        for number, experiment in enumerate(experiments)
-    ]
+    trained: list[Runs] = []
+
+    def tell(done: int, total: int) -> None:
+        on_progress(len(trained) * total + done, len(experiments) * total)
+
+    for experiment in experiments:
+        trained.append(train_by_fit(experiment, tell))  # noqa: PERF401 - `tell` counts them
+    return trained

@@ -24,13 +24,13 @@ def by_products(original: Callable[..., Tensor]) -> Callable[..., Tensor]:
         original: `keras.src.backend.torch.nn.conv`, which still computes grouped convolutions.
     """
 
-    def conv(
+    def conv(  # noqa: PLR0913, PLR0917 - the signature of what it replaces
         inputs: Tensor,
-        kernel: Any,  # noqa: ANN401 - a tensor or a Keras variable
-        strides: Any = 1,  # noqa: ANN401 - a number or a tuple
+        kernel: Any,
+        strides: Any = 1,
         padding: str = "valid",
         data_format: str | None = None,
-        dilation_rate: Any = 1,  # noqa: ANN401
+        dilation_rate: Any = 1,
     ) -> Tensor:
         import keras
 
@@ -67,7 +67,9 @@ def _conv(
     patches = []
     for offsets in itertools.product(*(range(k) for k in size)):
         window = [slice(None)]
-        for offset, dilation, stride, count in zip(offsets, dilations, strides, counts, strict=True):
+        for offset, dilation, stride, count in zip(
+            offsets, dilations, strides, counts, strict=True
+        ):
             start = offset * dilation
             window.append(slice(start, start + stride * (count - 1) + 1, stride))
         patches.append(inputs[tuple(window)])
@@ -85,5 +87,5 @@ def _padded(inputs: Tensor, spans: Sequence[int], strides: Sequence[int]) -> Ten
     return torch.nn.functional.pad(inputs, edges)
 
 
-def _each(value: Any, dimensions: int) -> tuple[int, ...]:  # noqa: ANN401
+def _each(value: Any, dimensions: int) -> tuple[int, ...]:
     return (value,) * dimensions if isinstance(value, int) else tuple(value)

@@ -71,7 +71,7 @@ def _mix(x: Tensor) -> Tensor:
     return x ^ (x >> 16)
 
 
-def _unit(seed: Any, shape: Sequence[int], dtype: torch.dtype) -> Tensor:  # noqa: ANN401
+def _unit(seed: Any, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     """Return numbers in [0, 1), each a multiple of 2**-24 so that float32 holds it exactly."""
     from keras.src.random.seed_generator import draw_seed
 
@@ -79,7 +79,7 @@ def _unit(seed: Any, shape: Sequence[int], dtype: torch.dtype) -> Tensor:  # noq
     return ((bits(state, math.prod(shape)) >> 8).to(dtype) * 2.0**-24).reshape(tuple(shape))
 
 
-def _dtype(dtype: Any) -> torch.dtype:  # noqa: ANN401
+def _dtype(dtype: Any) -> torch.dtype:
     import keras
     from keras.src.backend.torch.core import to_torch_dtype
 
@@ -91,8 +91,8 @@ def uniform(
     shape: Sequence[int],
     minval: float = 0.0,
     maxval: float = 1.0,
-    dtype: Any = None,  # noqa: ANN401
-    seed: Any = None,  # noqa: ANN401
+    dtype: Any = None,
+    seed: Any = None,
 ) -> Tensor:
     """Return uniform numbers in [minval, maxval), as `keras.random.uniform`."""
     return _unit(seed, shape, _dtype(dtype)) * (maxval - minval) + minval
@@ -102,8 +102,8 @@ def normal(
     shape: Sequence[int],
     mean: float = 0.0,
     stddev: float = 1.0,
-    dtype: Any = None,  # noqa: ANN401
-    seed: Any = None,  # noqa: ANN401
+    dtype: Any = None,
+    seed: Any = None,
 ) -> Tensor:
     """Return normal numbers, as `keras.random.normal` (Box and Muller 1958)."""
     radius, angle = _unit(seed, (2, *shape), _dtype(dtype))
@@ -115,8 +115,8 @@ def truncated_normal(
     shape: Sequence[int],
     mean: float = 0.0,
     stddev: float = 1.0,
-    dtype: Any = None,  # noqa: ANN401
-    seed: Any = None,  # noqa: ANN401
+    dtype: Any = None,
+    seed: Any = None,
 ) -> Tensor:
     """Return normal numbers within two standard deviations, by the inverse distribution."""
     edge = math.erf(math.sqrt(2.0))
@@ -128,8 +128,8 @@ def randint(
     shape: Sequence[int],
     minval: int,
     maxval: int,
-    dtype: Any = "int32",  # noqa: ANN401
-    seed: Any = None,  # noqa: ANN401
+    dtype: Any = "int32",
+    seed: Any = None,
 ) -> Tensor:
     """Return whole numbers from minval to maxval - 1, as `keras.random.randint`."""
     unit = _unit(seed, shape, torch.float64)
@@ -140,7 +140,7 @@ def dropout(
     inputs: Tensor,
     rate: float,
     noise_shape: Sequence[int | None] | None = None,
-    seed: Any = None,  # noqa: ANN401
+    seed: Any = None,
 ) -> Tensor:
     """Return inputs with a share `rate` of them zero and the others scaled up."""
     if rate == 0:

@@ -105,10 +105,12 @@ def runs_of_loop(
         seeds=tuple(curves_by_seed),
         points=np.array(longest.get(STEP, range(length)), dtype=float),
         curves={
-            name: np.array([
-                curves[name] + [math.nan] * (length - _length(curves))
-                for curves in curves_by_seed.values()
-            ])
+            name: np.array(
+                [
+                    curves[name] + [math.nan] * (length - _length(curves))
+                    for curves in curves_by_seed.values()
+                ]
+            )
             for name in names
         },
         higher_is_better=declared,

@@ -33,16 +33,20 @@ class Budget:
         return max(1, EVALUATION_BYTES // (self.sample_bytes * runs))
 
 
-class _Bytes(TorchDispatchMode):
+class _Bytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the bytes of everything that is computed: no less than what lives at once."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.total = 0
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
+        self,
+        func: Any,
+        types: Any,
+        args: Any = (),
+        kwargs: Any = None,
+    ) -> Any:
         """Run the operation and count what it returns."""
         result = func(*args, **(kwargs or {}))
         self.total += sum(

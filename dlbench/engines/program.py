@@ -67,7 +67,7 @@ class Program:
 
     # ---- the step of one run
 
-    def step(self, state: State, x: Any, y: Tensor, weight: Any, rate: Any) -> State:  # noqa: ANN401
+    def step(self, state: State, x: Any, y: Tensor, weight: Any, rate: Any) -> State:
         """Return a run's state after one update.
 
         Args:
@@ -92,9 +92,9 @@ class Program:
     def _forward(
         self,
         state: State,
-        x: Any,  # noqa: ANN401
+        x: Any,
         y: Tensor,
-        weight: Any,  # noqa: ANN401
+        weight: Any,
         *,
         training: bool,
     ) -> tuple[Tensor, Any, State]:
@@ -107,7 +107,7 @@ class Program:
         after = [scope.get_current_value(variable) for variable in self._variables]
         return loss, outputs, after + self._modules.get()
 
-    def _update(self, state: State, grads: State, rate: Any) -> State:  # noqa: ANN401
+    def _update(self, state: State, grads: State, rate: Any) -> State:
         # As `fit`, which skips a variable without a gradient; a zero would let it decay.
         given = [None if u else g for u, g in zip(self._unused, grads, strict=True)]
         if self._hold_rate is not None:
@@ -119,7 +119,7 @@ class Program:
         updated = [scope.get_current_value(variable) for variable in self._variables]
         return updated + state[len(self._variables) :]
 
-    def find_unused(self, state: State, x: Any, y: Tensor, weight: Any) -> None:  # noqa: ANN401
+    def find_unused(self, state: State, x: Any, y: Tensor, weight: Any) -> None:
         """Note the trainable variables that the loss does not depend on.
 
         Args:
@@ -145,7 +145,7 @@ class Program:
         """Return the metrics' variables as they are before any sample."""
         return [value for metric in self._metrics for value in metric.stateless_reset_state()]
 
-    def measure(self, state: State, measured: State, x: Any, y: Tensor, weight: Any) -> Any:  # noqa: ANN401
+    def measure(self, state: State, measured: State, x: Any, y: Tensor, weight: Any) -> Any:
         """Return the loss of one run on a chunk of data, and its metrics' variables after it.
 
         Args:
@@ -201,7 +201,7 @@ def trace(
         A function of the same arguments, without `program`, that returns the new state.
     """
 
-    def step(state: State, data: Any, rows: Tensor, rates: Tensor | None) -> State:  # noqa: ANN401
+    def step(state: State, data: Any, rows: Tensor, rates: Tensor | None) -> State:
         x, y, weight = take(data, rows)
         dims = (0, 0, 0, None if weight is None else 0, None if rates is None else 0)
         stepped: State = torch.func.vmap(program.step, in_dims=dims)(state, x, y, weight, rates)

@@ -67,10 +67,10 @@ def quiet_trace_log() -> Iterator[None]:
 
 
 def _both_branches(
-    pred: Any,  # noqa: ANN401
+    pred: Any,
     true_fn: Callable[[], Any],
     false_fn: Callable[[], Any],
-) -> Any:  # noqa: ANN401
+) -> Any:
     """Run both branches on copies of the variables' values, and select by `pred`.
 
     A branch that is not taken leaves no trace, as long as it only computes and assigns variables.
@@ -95,7 +95,7 @@ def _both_branches(
     return keras.tree.map_structure(lambda a, b: _select(pred, a, b), taken, other)
 
 
-def _select(pred: Tensor, a: Any, b: Any) -> Any:  # noqa: ANN401
+def _select(pred: Tensor, a: Any, b: Any) -> Any:
     if a is b:
         return a
     if a is None or b is None:
@@ -178,14 +178,13 @@ class WrappedModules:
         """Return the buffers' values as the last call left them."""
         return list(self._values.values())
 
-    def _functional(self, number: int, wrapper: Any) -> Callable[..., Any]:  # noqa: ANN401
+    def _functional(self, number: int, wrapper: Any) -> Callable[..., Any]:
         variables = {id(variable._value): variable for variable in wrapper.variables}  # noqa: SLF001
         parameters = {
-            name: variables[id(parameter)]
-            for name, parameter in wrapper.module.named_parameters()
+            name: variables[id(parameter)] for name, parameter in wrapper.module.named_parameters()
         }
 
-        def call(*args: Any, training: bool | None = None, **kwargs: Any) -> Any:  # noqa: ANN401
+        def call(*args: Any, training: bool | None = None, **kwargs: Any) -> Any:
             wrapper.module.train(training is not False)
             values = {name: variable.value for name, variable in parameters.items()}
             values |= {name: value for (n, name), value in self._values.items() if n == number}

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dlbench.data import Samples
-    from dlbench.engines.compilation import Compiling
     from dlbench.engines import OnProgress
+    from dlbench.engines.compilation import Compiling
     from dlbench.engines.program import State
     from dlbench.experiment import Experiment
 
@@ -272,7 +272,8 @@ def _rows(lanes: Sequence[Lane], device: torch.device) -> Iterator[Tensor]:
         orders = np.stack([experiment.order(seed, epoch) for seed in seeds])
         order = torch.from_numpy(orders)[places].to(device)
         # Contiguous: a slice's strides would be another program to the compiler.
-        yield from (rows.contiguous() for rows in order.split(experiment.batch_size, dim=1))
+        for start in range(0, order.shape[1], experiment.batch_size):
+            yield order[:, start : start + experiment.batch_size].contiguous()
 
 
 def _stacked(lanes: Sequence[Lane]) -> tuple[State, list[str]]:

@@ -227,7 +227,7 @@ def _schema_checked(part: object) -> dict[str, Any]:
     return part
 
 
-def _part(parent: dict[str, Any], name: str, kind: type) -> Any:  # noqa: ANN401 - of that kind
+def _part(parent: dict[str, Any], name: str, kind: type) -> Any:
     value = parent.get(name)
     if value is None:
         return kind()
@@ -236,7 +236,7 @@ def _part(parent: dict[str, Any], name: str, kind: type) -> Any:  # noqa: ANN401
     return value
 
 
-def _checked(value: object, what: str, fields: _Fields) -> Any:  # noqa: ANN401 - a TypedDict
+def _checked(value: object, what: str, fields: _Fields) -> Any:
     """Return `value`, a dict with these fields of these types; more fields do no harm."""
     if not isinstance(value, dict):
         raise RecordError(f"a {what} is {type(value).__name__}, expected dict")

@@ -36,7 +36,7 @@ def without_allocating() -> Iterator[None]:
             np.random.set_state(numpy_state)  # noqa: NPY002
 
 
-def build(builder: Callable[..., Any]) -> Any:  # noqa: ANN401 - what it returns is judged by the caller
+def build(builder: Callable[..., Any]) -> Any:
     """Return what `builder` returns, built without allocating its weights where that is possible.
 
     It is not where the builder needs values (it computes with weights, or adapts a layer to data),

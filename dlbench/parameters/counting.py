@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 def count_parameters(
-    model: Any | Callable[[], Any],  # noqa: ANN401 - a Keras model or its builder
-    optimizer: Any = None,  # noqa: ANN401 - a Keras optimizer
+    model: Any | Callable[[], Any],
+    optimizer: Any = None,
 ) -> ParameterTable:
     """Return the exact number of parameters of a Keras model, layer by layer and in all.
 
@@ -68,7 +68,7 @@ def _is_torch_module(model: object) -> bool:
     return isinstance(model, torch.nn.Module)
 
 
-def _count(model: Any, optimizer: Any) -> ParameterTable:  # noqa: ANN401
+def _count(model: Any, optimizer: Any) -> ParameterTable:
     if not model.built:
         raise UnbuiltModelError(
             f"the model {model.name!r} is not built, so its layers have no weights yet: begin it "
@@ -101,7 +101,7 @@ def _count(model: Any, optimizer: Any) -> ParameterTable:  # noqa: ANN401
     )
 
 
-def _require_built(layer: Any, model: Any) -> None:  # noqa: ANN401
+def _require_built(layer: Any, model: Any) -> None:
     """Refuse a layer that would make weights when called, and was not called yet."""
     import keras
 
@@ -154,13 +154,13 @@ def _elements(held: Iterable[Held]) -> int:
     return sum(one.elements for one in held)
 
 
-def _random_state(model: Any) -> int:  # noqa: ANN401
+def _random_state(model: Any) -> int:
     """Return the numbers in the model's seed generators, which Keras counts as variables."""
     weights = {id(variable) for variable in model.weights}
     return sum(prod(one.shape) for one in model.variables if id(one) not in weights)
 
 
-def _optimizer_variables(optimizer: Any, model: Any) -> int:  # noqa: ANN401
+def _optimizer_variables(optimizer: Any, model: Any) -> int:
     """Return the numbers in the variables of an optimizer, built for a model on the meta device."""
     import keras
 
@@ -177,6 +177,6 @@ def _optimizer_variables(optimizer: Any, model: Any) -> int:  # noqa: ANN401
         return sum(prod(variable.shape) for variable in fresh.variables)
 
 
-def _is_on_meta(optimizer: Any) -> bool:  # noqa: ANN401
+def _is_on_meta(optimizer: Any) -> bool:
     """Tell whether a model's builder made it while nothing was allocated: it has no other user."""
     return all(variable.value.is_meta for variable in optimizer.variables)

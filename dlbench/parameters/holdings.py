@@ -79,7 +79,7 @@ def holdings(layer: Layer, trained: Iterable[int], *, own: bool = False) -> list
     trained = frozenset(trained)
     found: dict[int, Held] = {}
 
-    def add(kind: Kind, tensor: Any) -> None:  # noqa: ANN401 - PyTorch's
+    def add(kind: Kind, tensor: Any) -> None:
         found.setdefault(id(tensor), Held(kind, tensor, id(tensor) in trained))
 
     for one in [layer] if own else all_layers(layer):

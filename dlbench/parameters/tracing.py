@@ -47,7 +47,7 @@ UNKNOWN = Work(None, None, None)
 IDLE = Work(0, 0, None)
 
 
-def trace(model: Any, parts: Sequence[Part]) -> dict[int, Work]:  # noqa: ANN401 - a Keras model
+def trace(model: Any, parts: Sequence[Part]) -> dict[int, Work]:
     """Return what each part of a model does to one sample, by the `id` of its layer.
 
     It is empty where the model cannot be called without data: its inputs are not known, or it looks
@@ -74,7 +74,7 @@ def _agreed(first: Work, second: Work) -> Work:
 
 
 def _trace(
-    model: Any,  # noqa: ANN401
+    model: Any,
     parts: Sequence[Part],
     inputs: Nested,
     length: int,
@@ -85,7 +85,7 @@ def _trace(
 
     batch = keras.tree.flatten(inputs)[0].shape[0] or 1
 
-    def filled(symbol: Any) -> Any:  # noqa: ANN401 - KerasTensor -> tensor
+    def filled(symbol: Any) -> Any:
         first, *rest = symbol.shape
         return keras.ops.empty((first or batch, *(size or length for size in rest)), symbol.dtype)
 
@@ -110,7 +110,7 @@ def _trace(
     return tracer.works(parts, batch)
 
 
-def _inputs(model: Any) -> tuple[list[Nested], dict[str, Nested]]:  # noqa: ANN401
+def _inputs(model: Any) -> tuple[list[Nested], dict[str, Nested]]:
     """Return the symbolic inputs of a model: the positional ones and the named ones.
 
     A subclassed model remembers only the shapes that it was built with.
@@ -204,7 +204,7 @@ class _Tracer:
         signature = inspect.signature(original)
 
         @functools.wraps(original)
-        def call(*args: Any, **kwargs: Any) -> Nested:  # noqa: ANN401
+        def call(*args: Any, **kwargs: Any) -> Nested:
             if self._muted:
                 return original(*args, **kwargs)
             depth, calls, before = len(self._within), len(self._calls), self._flops()
@@ -240,7 +240,7 @@ class _Tracer:
         """Return empty outputs of the shapes that Keras infers, as it does for a symbolic call."""
         import keras
 
-        def symbol(one: Any) -> Any:  # noqa: ANN401 - tensor -> KerasTensor, others as they are
+        def symbol(one: Any) -> Any:
             if not keras.ops.is_tensor(one):
                 return one
             return keras.KerasTensor(one.shape, keras.backend.standardize_dtype(one.dtype))
@@ -265,7 +265,7 @@ def _repeats(part: Part) -> bool:
 
 
 @contextlib.contextmanager
-def _replaced(layer: Any, method: str, stand_in: Callable[..., Nested]) -> Iterator[None]:  # noqa: ANN401
+def _replaced(layer: Any, method: str, stand_in: Callable[..., Nested]) -> Iterator[None]:
     """Inside the block, the method of this one layer is another; Keras does not notice."""
     attributes = vars(layer)
     own = attributes.get(method)
@@ -278,7 +278,7 @@ def _replaced(layer: Any, method: str, stand_in: Callable[..., Nested]) -> Itera
             attributes[method] = own
 
 
-def _run(layer: Any, original: Callable[..., Nested], args: Nested, kwargs: Nested) -> Nested:  # noqa: ANN401
+def _run(layer: Any, original: Callable[..., Nested], args: Nested, kwargs: Nested) -> Nested:
     """Call a layer on the meta device; a wrapped torch module with stand-ins for its tensors."""
     import keras
     import torch

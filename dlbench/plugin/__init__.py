@@ -85,7 +85,7 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture
-def convergence(request: pytest.FixtureRequest, benchmark: Any) -> Convergence:  # noqa: ANN401
+def convergence(request: pytest.FixtureRequest, benchmark: Any) -> Convergence:
     """Train a Keras model from several seeds; assert on the curves; record and time them.
 
     ```python
@@ -105,7 +105,7 @@ def convergence(request: pytest.FixtureRequest, benchmark: Any) -> Convergence: 
 
 
 @pytest.fixture
-def parameters(request: pytest.FixtureRequest, benchmark: Any) -> Parameters:  # noqa: ANN401
+def parameters(request: pytest.FixtureRequest, benchmark: Any) -> Parameters:
     """Count a model's parameters exactly, by formula and by variable; record the counts.
 
     ```python
@@ -132,7 +132,7 @@ def workload(pytestconfig: pytest.Config) -> Workload:
     return load_workload(named) if named else digits_mlp()
 
 
-def _case(request: pytest.FixtureRequest, benchmark: Any) -> Case:  # noqa: ANN401
+def _case(request: pytest.FixtureRequest, benchmark: Any) -> Case:
     item = request.node
     case = item.stash.get(case_key, None)
     if case is None or case.benchmark is not benchmark:  # a rerun begins anew

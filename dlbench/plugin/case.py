@@ -26,7 +26,9 @@ case_key = pytest.StashKey["Case"]()
 class Case:
     """One test: its records and figures, and pytest-benchmark's fixture, which times once a test."""
 
-    def __init__(self, item: pytest.Item, settings: Settings, benchmark: Any, progress: Progress):  # noqa: ANN401
+    def __init__(
+        self, item: pytest.Item, settings: Settings, benchmark: Any, progress: Progress
+    ) -> None:
         self.item = item
         self.settings = settings
         self.benchmark = benchmark
@@ -87,7 +89,7 @@ class Case:
         """Whether pytest-benchmark's fixture is on, and free."""
         return bool(getattr(self.benchmark, "enabled", False)) and self.benchmark.stats is None
 
-    def timing(self, what: Any, updates: int, samples: int, per_epoch: int) -> Timing:  # noqa: ANN401
+    def timing(self, what: Any, updates: int, samples: int, per_epoch: int) -> Timing:
         """Return what pytest-benchmark measured.
 
         Args:
@@ -107,7 +109,7 @@ class Case:
             "epoch_seconds": seconds / updates * per_epoch if updates else None,
         }
 
-    def add(
+    def add(  # noqa: PLR0913 - the parts of a record
         self,
         kind: Kind,
         name: str | None,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from dlbench.errors import ExperimentError
 from dlbench.plugin.options import QUICK_STEPS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
     import keras
 
     from dlbench.engines.loop import Train
@@ -50,7 +51,7 @@ class Convergence:
     def __init__(self, case: Case) -> None:
         self._case = case
 
-    def __call__(
+    def __call__(  # noqa: PLR0913 - what Keras' compile and fit take
         self,
         model: Workload | Callable[[], keras.Model],
         *,
@@ -129,7 +130,7 @@ class Convergence:
         if not rates or len(set(rates)) < len(rates):
             raise ExperimentError(f"a sweep takes one or more different rates, got {rates}")
         prefix = f"{name} " if name else ""
-        calls = [(f"{prefix}learning_rate={r:g}", r, {"learning_rate": r}) for r in rates]
+        calls = [(f"{prefix}learning_rate={r:.12g}", r, {"learning_rate": r}) for r in rates]
         return dict(zip(rates, self._train(calls, model, **fields), strict=True))
 
     def _train(
@@ -186,7 +187,7 @@ class Convergence:
         samples = min(experiment.batch_size, len(experiment.workload.data.train))
         return case.timing("train_on_batch", 1, samples, experiment.updates_per_epoch)
 
-    def record(
+    def record(  # noqa: PLR0913 - what a loop cannot say of itself
         self,
         train: Train,
         *,
@@ -232,10 +233,14 @@ class Convergence:
         curves: dict[int, dict[str, list[float]]] = {}
 
         def next_seed() -> None:
-            seed = chosen[min(len(curves), len(chosen) - 1)]  # cProfile asks for one more at the end
+            seed = chosen[
+                min(len(curves), len(chosen) - 1)
+            ]  # cProfile asks for one more at the end
             curves[seed] = call_loop(train, seed)
             if len(curves) == 1:
-                runs_of_loop(experiment, curves, directions)  # what is wrong shows before the others
+                runs_of_loop(
+                    experiment, curves, directions
+                )  # what is wrong shows before the others
             case.progress.update(len(curves), len(chosen))
 
         start = time.perf_counter()
@@ -249,7 +254,7 @@ class Convergence:
         case.add("loop", name, duration, runs=runs, timing=timing)
         return runs
 
-    def figure(self, figure: Any, caption: str) -> None:  # noqa: ANN401 - matplotlib, loaded late
+    def figure(self, figure: Any, caption: str) -> None:
         """Put a picture into this test's section of the report.
 
         Args:
@@ -275,17 +280,17 @@ class Convergence:
                 f"the figure takes {content.tell() / 2**20:.1f} MB as PNG, at most 2 fit into a "
                 "report: make it smaller, or rasterize less"
             )
-        self._case.figures.append({
-            "case": self._case.item.nodeid,
-            "module": self._case.module,
-            "caption": caption.strip(),
-            "png": base64.b64encode(content.getvalue()).decode("ascii"),
-        })
+        self._case.figures.append(
+            {
+                "case": self._case.item.nodeid,
+                "module": self._case.module,
+                "caption": caption.strip(),
+                "png": base64.b64encode(content.getvalue()).decode("ascii"),
+            }
+        )
 
 
-def _workload(
-    model: Workload | Callable[[], keras.Model], fields: Mapping[str, Any]
-) -> Workload:
+def _workload(model: Workload | Callable[[], keras.Model], fields: Mapping[str, Any]) -> Workload:
     """Return the workload that a call describes; what is given beside a workload takes its place."""
     from dlbench.experiment import Workload, check_builder
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 ENGINES = ("auto", "vectorized", "fit")
 COMPILE = ("auto", "never")
@@ -163,7 +163,7 @@ class Settings:
         """
         overridden: list[str] = []
 
-        def value(name: str, read: Callable[[Any], Any]) -> Any:  # noqa: ANN401
+        def value(name: str, read: Callable[[Any], Any]) -> Any:
             ini, option = config.getini(name), config.getoption(name)
             try:
                 written = read(ini) if ini else None

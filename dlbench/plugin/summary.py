@@ -101,7 +101,7 @@ def _label(record: Record) -> str:
     """Return what tells a record from its test's others, and how the test ended if not well."""
     params = record["case"].removeprefix(_test(record))
     words = [params[1:-1]] if params else []
-    words += [record["name"]] if record["name"] else []
+    words += [record["name"].replace("learning_rate=", "rate ")] if record["name"] else []
     ended = "" if record["outcome"] == "passed" else f" [red]{record['outcome']}[/red]"
     from rich.markup import escape
 

@@ -178,7 +178,7 @@ class Palette:
         return MARKS[self.levels[factor.name][level] % len(MARKS)]
 
 
-def plain_numbers(axis: Any) -> None:  # noqa: ANN401 - Matplotlib's XAxis or YAxis
+def plain_numbers(axis: Any) -> None:
     """Write an axis's numbers as the page writes them; powers of ten beyond a reader's reach."""
     if axis.get_scale() == "log":
         low, high = axis.get_view_interval()

@@ -64,7 +64,7 @@ def outputs_of(chosen: Experiment) -> np.ndarray:
 
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean", "sum"])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_loss_by_reduction(reduction: str, weighted: bool) -> None:  # noqa: FBT001
+def test_loss_by_reduction(reduction: str, weighted: bool) -> None:
     """A loss is the mean or the sum over the set, sample weights multiplied in."""
     x, y = classes()
     weight = np.linspace(0.1, 3, len(y)) if weighted else np.ones(len(y))

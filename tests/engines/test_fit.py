@@ -131,7 +131,7 @@ def assert_same_bits(one: Runs, other: Runs) -> None:
 @pytest.mark.parametrize(
     ("batch_size", "steps"), [(1, 13), (3, 7), (4, 6), (4, 7), (10, 5), (64, 3), ("full", 3)]
 )
-def test_curves_equal_plain_sgd(batch_size: int | str, steps: int, weighted: bool) -> None:  # noqa: FBT001
+def test_curves_equal_plain_sgd(batch_size: int | str, steps: int, weighted: bool) -> None:
     """Partial last batches, runs that end within an epoch, and sample weights are trained right."""
     weights = [np.linspace(0.2, 2.0, SAMPLES)] if weighted else []
     chosen = workload(data=((*numbers(SAMPLES), *weights), numbers(6, seed=1)))
@@ -493,7 +493,7 @@ print(experiment.id, runs.starts, runs.orders, runs.curves["loss"].tobytes().hex
 
 def test_a_fresh_process_gives_the_same_bits(capsys: pytest.CaptureFixture[str]) -> None:
     """A fresh process with another hash seed gives the runs, and the id, that this one gives."""
-    fresh = subprocess.run(  # noqa: S603 - this very Python
+    fresh = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         env=os.environ | {"PYTHONHASHSEED": "1", "KERAS_BACKEND": "torch"},
         capture_output=True, text=True, check=True, timeout=120,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import keras
 import numpy as np
-import pytest
 import torch
 
 from dlbench.engines import timing
 from dlbench.engines.fit import compiled
 from dlbench.engines.timing import training_step
 from dlbench.experiment import Experiment, Workload
+
+if TYPE_CHECKING:
+    import pytest
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(10, 3)).astype("float32")

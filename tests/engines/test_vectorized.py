@@ -53,11 +53,13 @@ def dense(*middle: Callable[[], Any], outputs: int = 1, **first: Any) -> Callabl
     """Return a builder of a dense net with layers in its middle."""
 
     def build() -> keras.Model:
-        return keras.Sequential([
-            layers.Dense(7, activation="tanh", **first),
-            *(make() for make in middle),
-            layers.Dense(outputs),
-        ])
+        return keras.Sequential(
+            [
+                layers.Dense(7, activation="tanh", **first),
+                *(make() for make in middle),
+                layers.Dense(outputs),
+            ]
+        )
 
     return build
 
@@ -124,35 +126,41 @@ def attention() -> keras.Model:
 
 def embedding() -> keras.Model:
     """Return a model of words, with masking."""
-    return keras.Sequential([
-        keras.Input((5,), dtype="int32"),
-        layers.Embedding(9, 4, mask_zero=True),
-        layers.GRU(3),
-        layers.Dense(1),
-    ])
+    return keras.Sequential(
+        [
+            keras.Input((5,), dtype="int32"),
+            layers.Embedding(9, 4, mask_zero=True),
+            layers.GRU(3),
+            layers.Dense(1),
+        ]
+    )
 
 
 def conv(layer: Callable[[], Any], shape: tuple[int, ...]) -> Callable[[], keras.Model]:
     """Return a builder of a small convolutional net."""
-    return lambda: keras.Sequential([
-        keras.Input(shape),
-        layer(),
-        layers.Activation("relu"),
-        layers.Flatten(),
-        layers.Dense(1),
-    ])
+    return lambda: keras.Sequential(
+        [
+            keras.Input(shape),
+            layer(),
+            layers.Activation("relu"),
+            layers.Flatten(),
+            layers.Dense(1),
+        ]
+    )
 
 
 def pooled() -> keras.Model:
     """Return a net of convolution, pooling and batch normalization."""
-    return keras.Sequential([
-        keras.Input((6, 6, 2)),
-        layers.Conv2D(3, 3, padding="same"),
-        layers.BatchNormalization(),
-        layers.MaxPooling2D(),
-        layers.GlobalAveragePooling2D(),
-        layers.Dense(1),
-    ])
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            layers.Conv2D(3, 3, padding="same"),
+            layers.BatchNormalization(),
+            layers.MaxPooling2D(),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(1),
+        ]
+    )
 
 
 IMAGE, FIRST = (6, 6, 2), {"data_format": "channels_first"}
@@ -453,10 +461,12 @@ FALLBACKS: dict[str, tuple[Callable[[], keras.Model], str]] = {
     ),
     "numpy noise": (dense(NumpyNoise), "differs from `fit`'s"),
     "torch dropout": (
-        lambda: keras.Sequential([
-            layers.TorchModuleWrapper(torch.nn.Dropout(0.5), output_shape=(None, 6)),
-            layers.Dense(1),
-        ]),
+        lambda: keras.Sequential(
+            [
+                layers.TorchModuleWrapper(torch.nn.Dropout(0.5), output_shape=(None, 6)),
+                layers.Dense(1),
+            ]
+        ),
         "random",
     ),
     "own train_step": (OwnStep, "train_step|differs from `fit`'s"),

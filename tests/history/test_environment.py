@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def git(folder: Path, *arguments: str) -> str:
     """Run git as a person who has set nothing up."""
     who = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
-    return subprocess.run(  # noqa: S603 - fixed arguments
+    return subprocess.run(
         ["git", "-C", str(folder), *who, *arguments],  # noqa: S607
         check=True, capture_output=True, text=True,
     ).stdout.strip()  # fmt: skip

@@ -270,7 +270,7 @@ def test_any_layer(drawn: tuple[Callable[[], Any], Shape]) -> None:
 
 @settings(deadline=None, max_examples=15, derandomize=True)
 @given(st.lists(st.integers(2, 6), min_size=4, max_size=4), bias)
-def test_any_attention(sizes: list[int], bias: bool) -> None:  # noqa: FBT001
+def test_any_attention(sizes: list[int], bias: bool) -> None:
     """So too for attention of any size (above 1: a product with a single number sums nothing)."""
     heads, key, value, features = sizes
     layer = layers.MultiHeadAttention(heads, key, value_dim=value, use_bias=bias)

@@ -162,7 +162,8 @@ def test_a_mistake_stops_before_the_first_update(
     """What cannot be trained as given is refused, by its name, before anything is trained."""
     nan = "nan = float('nan')\n"
     suite.write(
-        nan + UNTRAINED.replace("\n    ", "\n")
+        nan
+        + UNTRAINED.replace("\n    ", "\n")
         + f"def test_mistake(convergence):\n    convergence(build, **LEARNS | {change!r})\n"
     )
     ran = suite.run("--tb=short")
@@ -198,14 +199,16 @@ def test_a_bound_that_fails_shows_the_seeds(suite: Suite) -> None:
     """)
     ran = suite.run("--benchmark-disable")
     ran.result.assert_outcomes(failed=1)
-    ran.result.stdout.fnmatch_lines([
-        "*assert 'stalled' in ('slow', 'converged')*",
-        "*<Runs build, SGD, rate 0.0, batch 30, 5 updates; stalled: seeds 0,1>.regime*",
-        "*dlbench: runs by seed*",
-        "*regime*loss*val_accuracy*",
-        "0 *stalled*",
-        "1 *stalled*",
-    ])
+    ran.result.stdout.fnmatch_lines(
+        [
+            "*assert 'stalled' in ('slow', 'converged')*",
+            "*<Runs build, SGD, rate 0.0, batch 30, 5 updates; stalled: seeds 0,1>.regime*",
+            "*dlbench: runs by seed*",
+            "*regime*loss*val_accuracy*",
+            "0 *stalled*",
+            "1 *stalled*",
+        ]
+    )
     assert ran.record["outcome"] == "failed"
     assert ran.record["message"].startswith("AssertionError: assert 'stalled' in")
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.conftest import Suite
 
-HEAD = '''
+HEAD = """
 import pytest
 from matplotlib import pyplot as plt
-'''
+"""
 
 
 def test_a_figure_travels_as_png_and_is_closed(suite: Suite) -> None:

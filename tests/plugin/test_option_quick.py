@@ -29,10 +29,12 @@ def test_few_seeds_and_short_runs(suite: Suite) -> None:
     assert "would not have held" not in ran.output
     assert [record["runs"]["seeds"] for record in ran.records] == [[0, 1, 2]] * 3
     assert {record["bounds"] for record in ran.records} == {"off"}
-    ran.result.stdout.fnmatch_lines([
-        "dlbench: keras on torch*, 3 seeds",
-        "dlbench: a quick look: at most 200 updates a run and 3 cases a test; bounds are off",
-    ])
+    ran.result.stdout.fnmatch_lines(
+        [
+            "dlbench: keras on torch*, 3 seeds",
+            "dlbench: a quick look: at most 200 updates a run and 3 cases a test; bounds are off",
+        ]
+    )
 
 
 def test_seeds_can_still_be_chosen(suite: Suite) -> None:
@@ -44,7 +46,8 @@ def test_seeds_can_still_be_chosen(suite: Suite) -> None:
 
 def test_first_middle_and_last_case_of_each_test(suite: Suite) -> None:
     """A parametrized training keeps three cases; what trains nothing is left alone."""
-    suite.write("""
+    suite.write(
+        """
         @pytest.mark.parametrize("i", range(7))
         def test_seven(convergence, i):
             convergence.record(loop)
@@ -65,7 +68,9 @@ def test_first_middle_and_last_case_of_each_test(suite: Suite) -> None:
         @pytest.mark.parametrize("i", range(4))
         def test_plain(i):
             pass
-    """, name="brackets[1]/test_tiny.py")
+    """,
+        name="brackets[1]/test_tiny.py",
+    )
     ran = suite.run("--dlbench-quick")
     ran.result.assert_outcomes(passed=3 + 2 + 3 + 4 + 4, deselected=4 + 1)
     kept = [record["case"].split("::", 1)[1] for record in ran.records]
@@ -96,10 +101,12 @@ def test_bounds_are_shown_and_fail_nothing(suite: Suite) -> None:
     assert (trained["outcome"], trained["bounds"]) == ("passed", "off")
     assert trained["message"].startswith("a bound")
     assert (counted["outcome"], counted["bounds"]) == ("failed", "enforced")
-    ran.result.stdout.fnmatch_lines([
-        "bounds are off (--dlbench-quick): assertions were tried, and fail no test",
-        "  would not have held: test_tiny.py::test_bound: a bound*",
-    ])
+    ran.result.stdout.fnmatch_lines(
+        [
+            "bounds are off (--dlbench-quick): assertions were tried, and fail no test",
+            "  would not have held: test_tiny.py::test_bound: a bound*",
+        ]
+    )
 
 
 def test_bounds_of_unittest_are_no_different(suite: Suite) -> None:

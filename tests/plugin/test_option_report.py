@@ -160,12 +160,14 @@ def test_a_defect_of_the_page_hides_no_result(
     ran = suite.run("--dlbench-report", "--benchmark-json=out.json")
     ran.result.assert_outcomes(failed=1)
     assert ran.result.ret == pytest.ExitCode.TESTS_FAILED
-    ran.result.stdout.fnmatch_lines([
-        "*assert False*",
-        "case * regime *",
-        "the report could not be written to report",
-        "ZeroDivisionError: in a figure",
-    ])
+    ran.result.stdout.fnmatch_lines(
+        [
+            "*assert False*",
+            "case * regime *",
+            "the report could not be written to report",
+            "ZeroDivisionError: in a figure",
+        ]
+    )
     assert len(read_run(suite.path / "report" / "run.json").records) == 1
     assert len(read_run(suite.path / "out.json").records) == 1
 

@@ -80,9 +80,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return written
 
 
-def progress_of(
-    reporter: Reporter | None, capture: Capture | None = None
-) -> Progress:
+def progress_of(reporter: Reporter | None, capture: Capture | None = None) -> Progress:
     """Return progress for a run that has this reporter and capture manager."""
     plugins = {"terminalreporter": reporter, "capturemanager": capture}
     config: Any = SimpleNamespace(pluginmanager=SimpleNamespace(get_plugin=plugins.get))
@@ -224,15 +222,17 @@ def test_in_a_real_run_dots_and_captured_output_stay_whole(suite: Suite) -> None
     suite.write(LONG)
     ran = suite.run("--benchmark-disable")
     ran.result.assert_outcomes(passed=3)
-    ran.result.stdout.fnmatch_lines([
-        "test_loop: 1 of 3 seeds, * s left",
-        "test_loop: 2 of 3 seeds, * s left",
-        ".",
-        "test_tiny.py *",
-        "test_trained: 2 of 10 updates over 2 runs, * s left",
-        ".",
-        "test_tiny.py .*[[]100%]",
-    ])
+    ran.result.stdout.fnmatch_lines(
+        [
+            "test_loop: 1 of 3 seeds, * s left",
+            "test_loop: 2 of 3 seeds, * s left",
+            ".",
+            "test_tiny.py *",
+            "test_trained: 2 of 10 updates over 2 runs, * s left",
+            ".",
+            "test_tiny.py .*[[]100%]",
+        ]
+    )
 
 
 @pytest.mark.parametrize("argument", ["-q", "-v", "-s", "--capture=sys", "-p no:terminal"])

@@ -9,7 +9,6 @@ import pytest
 from dlbench.plugin.session import first_line, outcome_of
 
 if TYPE_CHECKING:
-
     from tests.conftest import Suite
 
 

@@ -20,7 +20,7 @@ def record(case: str = "bench/test_a.py::test_a", **changes: Any) -> dict[str, A
     made: dict[str, Any] = {
         "runs": {},
         "case": case,
-        "test": case.split("[")[0].rsplit("::")[-1],
+        "test": case.split("[", maxsplit=1)[0].rsplit("::", maxsplit=1)[-1],
         "name": None,
         "outcome": "passed",
         "message": None,
@@ -146,8 +146,10 @@ def test_who_trained_is_told_where_it_was_not_the_first_choice() -> None:
     cases = [record(f"t.py::test_a[{i}]", runs={"engine_note": "a Lambda layer"}) for i in range(4)]
     lines = lines_of(*cases, record(runs={"engine_note": "a\nnother"}), record())
     assert [line for line in lines if line.startswith("trained by fit")] == [
-        "trained by fit, not vectorized: t.py::test_a[0], t.py::test_a[1], t.py::test_a[2] …: "
-        "a Lambda layer",
+        (
+            "trained by fit, not vectorized: t.py::test_a[0], t.py::test_a[1], t.py::test_a[2] …: "
+            "a Lambda layer"
+        ),
         "trained by fit, not vectorized: bench/test_a.py::test_a: a?nother",
     ]
 

@@ -57,7 +57,9 @@ def test_cases_train_and_assert_without_timing(distributed: tuple[Folder, str]) 
     """Everything is as in one process, but timed; the table says why."""
     _, output = distributed
     assert "1 failed, 4 passed, 1 error" in output
-    assert "no timing: pytest-benchmark is off (--benchmark-disable, or pytest-xdist's -n)" in output
+    assert (
+        "no timing: pytest-benchmark is off (--benchmark-disable, or pytest-xdist's -n)" in output
+    )
     assert "assert 'stalled' == 'converged'" in output
     assert "dlbench: runs by seed" in output
     assert "INTERNALERROR" not in output

@@ -20,9 +20,9 @@ def test_examples_in_the_docstrings_hold() -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (None, "–"),  # noqa: RUF001 - the dash is the text
-        (math.nan, "–"),  # noqa: RUF001
-        (math.inf, "–"),  # noqa: RUF001
+        (None, "–"),
+        (math.nan, "–"),
+        (math.inf, "–"),
         (0.0, "0"),
         (-0.5, "−0.500"),  # noqa: RUF001 - a minus sign
         (0.9999, "0.9999"),

@@ -47,8 +47,8 @@ def test_a_lost_seed_is_the_worst() -> None:
 def test_texts_say_what_the_numbers_are() -> None:
     """A text has the median, the unit, and the spread with its name; one seed has no spread."""
     values = spread([200.0, 210.0, 220.0, 230.0, 240.0])
-    assert values.text("updates") == "220 updates (IQR 210–230)"  # noqa: RUF001
-    assert values.cell() == "220 [210–230]"  # noqa: RUF001
+    assert values.text("updates") == "220 updates (IQR 210–230)"
+    assert values.cell() == "220 [210–230]"
     assert spread([220.0]).text() == "220"
     assert spread([1.0, 2.0, math.inf]).cell() == "2 [from 1]"
 
