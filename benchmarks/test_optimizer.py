@@ -11,7 +11,7 @@ what they remember. With rate $\eta$:
 | Nesterov | $\beta v_k - \eta g_k$ | the same, one step ahead (Sutskever et al. 2013, section 2) |
 | Adagrad | $-\eta g_k / \sqrt{\sum_{j \le k} g_j^2}$ | all squared gradients (Duchi et al. 2011) |
 | RMSprop | $-\eta g_k / \sqrt{s_k}$ | recent squared gradients $s_k$ (Hinton 2012, lecture 6e) |
-| Adam and kin | $-\eta \hat m_k / (\sqrt{\hat s_k} + \varepsilon)$ | recent gradients $m_k$, and their squares |
+| Adam, … | $-\eta \hat m_k / (\sqrt{\hat s_k} + \varepsilon)$ | recent gradients $m_k$, and their squares |
 | Lion | $-\eta\,\mathrm{sign}(c_k)$ | recent gradients, of which the sign is taken |
 
 (Adam: Kingma and Ba 2015, algorithm 1; Lion: Chen et al. 2023, algorithm 2.)

@@ -134,7 +134,7 @@ def workload(pytestconfig: pytest.Config) -> Workload:
 
 def _case(request: pytest.FixtureRequest, benchmark: Any) -> Case:
     item = request.node
-    case = item.stash.get(case_key, None)
+    case: Case | None = item.stash.get(case_key, None)
     if case is None or case.benchmark is not benchmark:  # a rerun begins anew
         if case is not None:
             case.forget()

@@ -74,12 +74,14 @@ def test_a_loop_draws_from_its_seed_and_leaves_the_generators() -> None:
     def train(seed: int) -> dict[str, list[float]]:
         return {"loss": [random.random(), np.random.rand(), float(torch.rand(()))]}  # noqa: NPY002, S311
 
-    state = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
+    numpy_state: Any = np.random.get_state()  # noqa: NPY002
+    state = random.getstate(), numpy_state[1].copy(), torch.get_rng_state()
     first, other = call_loop(train, 1), call_loop(train, 2)
     assert call_loop(train, 1) == first
     assert not set(first["loss"]) & set(other["loss"])
     assert random.getstate() == state[0]
-    assert (np.random.get_state()[1] == state[1]).all()  # noqa: NPY002
+    numpy_state = np.random.get_state()  # noqa: NPY002
+    assert (numpy_state[1] == state[1]).all()
     assert torch.equal(torch.get_rng_state(), state[2])
 
 
@@ -97,7 +99,7 @@ def test_runs_hold_the_curves_by_seed() -> None:
 
 
 def test_points_count_from_zero_where_no_step_is_given() -> None:
-    """Without "step" the points are 0, 1, 2, …"""
+    """Without "step" the points are 0, 1, 2, and so on."""
     runs = runs_of_loop(describe_loop(returning({})), {0: {"loss": [3.0, 2.0, 1.0]}})
     assert runs.points.tolist() == [0.0, 1.0, 2.0]
 
@@ -175,7 +177,7 @@ def test_a_loop_is_described_by_its_name_target_and_id() -> None:
     def train(seed: int) -> dict[str, list[float]]:
         return {"loss": [float(seed)]}
 
-    described = describe_loop(train, target=("loss", np.float32(0.5)))
+    described = describe_loop(train, target=("loss", float(np.float32(0.5))))
     assert described["workload"] == "train"
     assert described["target"] == {"metric": "loss", "value": 0.5}
     assert described["id"] == describe_loop(train, target=("loss", 0.5))["id"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -66,7 +66,7 @@ def test_a_call_is_one_update_of_the_first_seeds_model(monkeypatch: pytest.Monke
 
 def test_every_call_trains_on_the_same_first_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the first batch of the first seed, as tensors, with its sample weights."""
-    seen = []
+    seen: list[tuple[Any, Any, Any]] = []
 
     def watch(model: keras.Model, x: object, y: object, sample_weight: object = None) -> None:
         seen.append((x, y, sample_weight))
