@@ -19,6 +19,7 @@ from dlbench.backend import (
     torch_modules,
     total_loss,
 )
+from dlbench.keras_objects import cross_entropy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -134,35 +135,36 @@ def constant_loss(workload: Workload) -> float | None:
 def _constants(workload: Workload) -> list[np.ndarray]:
     """Return candidate outputs for the whole training set, each of shape `(n, …, outputs)`."""
     train, config = workload.data.train, workload.loss.config or {}
-    described = str(workload.loss.to_builtins()).lower()
+    kind = cross_entropy(workload.loss)
     shape = train.y.shape if train.y.ndim > 1 else (len(train), 1)
     labels = train.y.reshape(len(train), -1)
     weights = np.ones(len(train)) if train.weight is None else train.weight
     weights = np.broadcast_to(weights.reshape(len(train), -1), labels.shape).astype(np.float64)
-    if "crossentropy" not in described:
+    if kind is None:
         medians = [_median(*column) for column in zip(labels.T, weights.T, strict=True)]
         rows = [np.average(labels, axis=0, weights=weights), np.array(medians)]
-    elif "sparse" in described:
+    elif kind == "sparse":
         counted = labels != config.get("ignore_class")
         counts = np.bincount(labels[counted].astype(int), weights[counted])
         shape = (*(shape[:-1] if shape[-1] == 1 else shape), len(counts))
-        outputs = _outputs(counts / counts.sum(), described, config)
+        outputs = _outputs(counts / counts.sum(), config, binary=False)
         return [np.broadcast_to(outputs, shape).astype(np.float32)]
     else:
         smoothing = config.get("label_smoothing", 0.0)
-        uniform = 1 / 2 if "binary" in described else 1 / shape[-1]
+        uniform = 1 / 2 if kind == "binary" else 1 / shape[-1]
         frequencies = np.average(labels, axis=0, weights=weights)
-        rows = [_outputs((1 - smoothing) * frequencies + smoothing * uniform, described, config)]
+        smoothed = (1 - smoothing) * frequencies + smoothing * uniform
+        rows = [_outputs(smoothed, config, binary=kind == "binary")]
     return [np.broadcast_to(row, labels.shape).reshape(shape).astype(np.float32) for row in rows]
 
 
-def _outputs(frequencies: np.ndarray, described: str, config: Mapping[str, Any]) -> np.ndarray:
+def _outputs(frequencies: np.ndarray, config: Mapping[str, Any], *, binary: bool) -> np.ndarray:
     """Return probabilities, or their logits where the loss takes those."""
     if not config.get("from_logits"):
         return frequencies
     with np.errstate(divide="ignore"):
         logits = np.log(frequencies)
-        if "binary" in described:
+        if binary:
             logits -= np.log1p(-frequencies)
     clipped: np.ndarray = np.clip(logits, -80, 80)  # a class that never occurs gets e^-80
     return clipped

@@ -128,13 +128,14 @@ def _svg(drawing: Drawing) -> bytes:
     # Straight to the canvas: `savefig` draws a figure twice whose layout was ever searched for.
     canvas = FigureCanvasSVG(drawing.figure)
     canvas.print_svg(buffer, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
-    return _without_needless_digits(buffer.getvalue())
+    return _shortened(buffer.getvalue())
 
 
-def _without_needless_digits(svg: bytes) -> bytes:
-    """Round coordinates to a hundredth of a point: a third of a drawing is digits nobody sees."""
-    shortened = re.compile(rb"(\.\d\d)\d+")
-    return re.sub(rb' (?:d|x|y)="[^"]*"', lambda found: shortened.sub(rb"\1", found.group()), svg)
+def _shortened(svg: bytes) -> bytes:
+    """Round coordinates to a hundredth of a point, and leave out space: a third of a drawing."""
+    attributes = re.compile(rb' (?:d|x|y)="[^"]*"')
+    svg = attributes.sub(lambda found: re.sub(rb"(\.\d\d)\d+", rb"\1", found.group()), svg)
+    return re.sub(rb"\s*\n\s*", b"\n", svg)
 
 
 def _png(drawing: Drawing, dots: int, background: str) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,10 @@ from dlbench.report.formatting import TO, UNKNOWN, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    Array: TypeAlias = NDArray[np.float64]
 
 QUARTILES_FROM = 4
 """With fewer seeds the whole range stands in for the middle half."""
@@ -73,8 +77,8 @@ def bands(curves: pd.DataFrame, *, higher: bool = False) -> pd.DataFrame:
     """Return each case's median curve and its band.
 
     Args:
-        curves: a row a case, seed and point, of one metric; within a case in the order of its seeds,
-            within a seed of its points.
+        curves: a row a case, seed and point, of one metric; a case's in the order of its seeds, a
+            seed's in the order of its points.
         higher: True where a higher value is better.
 
     Returns:
@@ -103,7 +107,7 @@ def band_words(counts: Iterable[int]) -> str:
     return "the band spans the middle half of the seeds, or all where they are fewer than 4"
 
 
-def _quantiles(values: np.ndarray, *, higher: bool) -> list[np.ndarray]:
+def _quantiles(values: Array, *, higher: bool) -> list[Array]:
     """Return the lower end, median and upper end over the seeds, the first axis."""
     worst = -math.inf if higher else math.inf
     ordered = np.sort(np.where(np.isnan(values), worst, values), axis=0)
@@ -111,7 +115,7 @@ def _quantiles(values: np.ndarray, *, higher: bool) -> list[np.ndarray]:
     return [_quantile(ordered, share) for share in (edge, 0.5, 1 - edge)]
 
 
-def _quantile(ordered: np.ndarray, share: float) -> np.ndarray:
+def _quantile(ordered: Array, share: float) -> Array:
     """Linear between neighbours, as NumPy's; infinite beside an infinite neighbour."""
     place = share * (len(ordered) - 1)
     below, above = ordered[math.floor(place)], ordered[math.ceil(place)]
@@ -119,4 +123,5 @@ def _quantile(ordered: np.ndarray, share: float) -> np.ndarray:
         between = below + (place - math.floor(place)) * (above - below)
     between = np.where(np.isinf(below), below, between)
     between = np.where(np.isinf(above), above, between)
-    return np.where(below == above, below, between)
+    found: Array = np.where(below == above, below, between)
+    return found

@@ -17,7 +17,6 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from dlbench.report.formatting import MINUS
@@ -204,7 +203,7 @@ def line_label(axes: Axes, y: float, text: str) -> None:
         va="bottom",
         fontsize=8,
         color=QUIET,
-        path_effects=[withStroke(linewidth=2.5, foreground=(1, 1, 1, 0.75))],
+        bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.6},
     )
 
 
