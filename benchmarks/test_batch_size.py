@@ -98,7 +98,7 @@ def test_gradient_noise(convergence: Convergence, workload: Workload) -> None:
     lines = noise.melt(columns[:2], var_name="from", value_name="squared length")
     grid = sns.relplot(
         lines, x="batch size", y="squared length", col="stage", hue="from", style="from",
-        kind="line", dashes={columns[2]: (0, (1, 0)), }, markers=True, palette="colorblind", height=3, aspect=1.3,
+        kind="line", markers=True, palette="colorblind", height=3, aspect=1.3,
     )  # fmt: skip
     grid.set(xscale="log", yscale="log")
     convergence.figure(
@@ -124,20 +124,23 @@ def test_best_rate(convergence: Convergence, workload: Workload, batch_size: int
 
 # ---- a similar model, another task
 
+OTHERS = {
+    ("digits_cnn", 4): 1.4,
+    ("digits_cnn", 100): 0.8,
+    ("diabetes", 4): 0.5,
+    ("diabetes", 32): 0.48,
+    ("diabetes", "full"): 0.46,
+}
 
-@pytest.mark.parametrize(
-    ("task", "batch_size"),
-    [("digits_cnn", 4), ("digits_cnn", 100), ("diabetes", 4), ("diabetes", 32), ("diabetes", "full")],
-)
+
+@pytest.mark.parametrize(("task", "batch_size"), OTHERS)
 def test_other_tasks(convergence: Convergence, task: str, batch_size: int | str) -> None:
-    """A convolutional network and a regression tell the same: small batches train, but roughly."""
+    """A convolutional network and a regression say the same: after equal updates, larger is lower."""
     rate, steps = {"digits_cnn": (0.1, 150), "diabetes": (0.02, 250)}[task]
-    runs = convergence(
-        getattr(workloads, task)(), learning_rate=rate, batch_size=batch_size, steps=steps
-    )
+    network = getattr(workloads, task)()
+    runs = convergence(network, learning_rate=rate, batch_size=batch_size, steps=steps)
     assert not runs.failed.any()
-    assert runs.final("loss").median() <= runs.constant_loss / 2
-    assert (runs.oscillation("loss").median() >= 0.05) == (batch_size == 4)
+    assert runs.final("loss").median() <= OTHERS[task, batch_size]
 
 
 # ---- what the tests above are made of
