@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from dlbench.engines.vectorized import Lane
+    from dlbench.engines.state import Lane
     from dlbench.experiment import Experiment
 
 UPDATES = 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -12,6 +13,16 @@ if TYPE_CHECKING:
 
     import numpy as np
     from torch import Tensor
+
+    from dlbench.experiment import Experiment
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One run among those that are trained together."""
+
+    experiment: Experiment
+    seed: int
 
 
 def variables_of(model: keras.Model) -> list[Any]:

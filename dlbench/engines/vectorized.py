@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from dlbench.engines.fit import compiled
 from dlbench.engines.memory import Budget, is_out_of_memory, measured_budget
 from dlbench.engines.program import Program, take, trace
 from dlbench.engines.proof import prove, updates_to_prove
-from dlbench.engines.state import array_digest, initial_digest, state_of
+from dlbench.engines.state import Lane, array_digest, initial_digest, state_of
 from dlbench.engines.tracing import (
     NotVectorizable,
     python_state,
@@ -44,14 +43,6 @@ if TYPE_CHECKING:
     from dlbench.experiment import Experiment
 
     Curves = dict[str, np.ndarray]
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """One run among those that are trained together."""
-
-    experiment: Experiment
-    seed: int
 
 
 def train_vectorized(

@@ -28,8 +28,10 @@ OUTCOME_SIGNS = {"passed": "✓", "xfailed": "✓", "skipped": "\N{EN DASH}"}
 class Pictures(TypedDict):
     """The pictures of a page, by the anchors of what they belong to."""
 
-    studies: Mapping[str, Sequence[Picture]]
-    analyses: Mapping[str, Sequence[Picture]]
+    drawn: Mapping[str, Sequence[Picture]]
+    """From the records of a study."""
+    handed_in: Mapping[str, Sequence[Picture]]
+    """By the tests, to a study's or an analysis' section."""
 
 
 def page(summary: Summary, pictures: Pictures) -> str:

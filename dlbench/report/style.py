@@ -64,7 +64,7 @@ TOO_LONG = 1e6
 SMALLEST = 5e-5
 """Below it the zeros of a number on an axis are hard to count."""
 
-NARROW = 200.0
+NARROW = 400.0
 """A logarithmic axis that spans less has ticks at 2 and 5 too."""
 
 DASHES: tuple[Any, ...] = ("", (4, 1.5), (1.2, 1.2), (6, 1.5, 1.2, 1.5), (2.5, 1), (8, 2))

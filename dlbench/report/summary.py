@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from dlbench.plain import digest
 from dlbench.report import words
-from dlbench.report.formatting import counted, humanized, listed, seconds, sentence, setting
+from dlbench.report.formatting import counted, humanized, listed, seconds, setting
 from dlbench.report.frames import unreadable
 from dlbench.report.markdown import title_and_rest
 from dlbench.report.tables import Table, rows_in_need, table
@@ -238,16 +238,12 @@ def _study(study: Study, analysis_title: str) -> StudyText:
 
 
 def _headline(analysis: Analysis) -> str:
-    """Return an analysis in one measured sentence: its largest study's, and how its cases ended."""
+    """Return an analysis in one measured sentence, and how many of its tests passed."""
     if not analysis.studies:
-        return "No numbers were recorded."
-    largest = max(analysis.studies, key=lambda study: len(study.cases))
+        return words.conclusion(())
     outcomes = Counter(analysis.cases.drop_duplicates("case")["outcome"])
-    total = sum(outcomes.values())
-    passed = outcomes.get("passed", 0)
-    tests = sentence(f"{passed} of {counted(total, 'test')} passed")
-    where = f"{largest.title}: " if len(analysis.studies) > 1 else ""
-    return f"{where}{words.headline(largest)} {tests}"
+    tests = counted(sum(outcomes.values()), "test")
+    return f"{words.conclusion(analysis.studies)} {outcomes['passed']} of {tests} passed."
 
 
 # ---- facts

@@ -22,6 +22,8 @@ from dlbench.report.formatting import (
 from dlbench.report.spreads import Spread, spread
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from dlbench.report.study import Factor, Study
@@ -190,11 +192,23 @@ def findings(study: Study) -> list[str]:
     return lines + _failed_lines(study, records)
 
 
+def conclusion(studies: Sequence[Study]) -> str:
+    """Return an analysis in one measured sentence: all that it counted, or its largest study."""
+    if not studies:
+        return "No numbers were recorded."
+    if all(study.counts_models for study in studies):
+        return _models(
+            [int(count) for study in studies for count in study.totals.get("unique", [])]
+        )
+    largest = max(studies, key=lambda study: len(study.cases))
+    return f"{largest.title}: {headline(largest)}" if len(studies) > 1 else headline(largest)
+
+
 def headline(study: Study) -> str:
     """Return the study in one measured sentence."""
     records = list(study.cases["record"])
     if study.counts_models:
-        return _count_headline(study)
+        return _models([int(count) for count in study.totals.get("unique", [])])
     if len(records) == 1:
         return sentence(outcome(study, records[0]))
     best = best_case(study, records)
@@ -327,9 +341,9 @@ def _count(study: Study, record: int) -> str:
     )
 
 
-def _count_headline(study: Study) -> str:
-    if study.totals.empty:
+def _models(counts: list[int]) -> str:
+    if not counts:
         return "No table of parameters was recorded."
-    low, high = int(study.totals["unique"].min()), int(study.totals["unique"].max())
+    low, high = min(counts), max(counts)
     span = number(low) if low == high else f"from {number(low)} to {number(high)}"
-    return sentence(f"{counted(len(study.totals), 'model')} counted, {span} parameters")
+    return sentence(f"{counted(len(counts), 'model')} counted, {span} parameters")

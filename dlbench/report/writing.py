@@ -15,8 +15,11 @@ from dlbench.report.style import Palette, styled
 from dlbench.report.summary import anchor_of, summarized
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dlbench.history.run import Figure, Run
     from dlbench.report import Progress
+    from dlbench.report.analysis import Analysis
     from dlbench.report.study import Study
 
 FIGURES = "figures"
@@ -29,39 +32,52 @@ def write(run: Run, folder: Path, on_progress: Progress | None = None) -> Path:
     studies = [study for analysis in found for study in analysis.studies]
     album = Album(folder / FIGURES)
     # Pictures that tests handed in come first: nothing else on the page can stand for them.
-    by_analysis = {
-        anchor_of("analysis", analysis.module): _handed_in(analysis.figures, album)
-        for analysis in found
-    }
-    by_study = {}
+    handed_in = _handed_in(found, album)
+    drawn = {}
     palette = Palette.of(studies)
     with styled():
         for done, study in enumerate(studies):
             if on_progress:
                 on_progress(done, len(studies), study.title)
-            by_study[anchor_of("study", study.key)] = [
+            drawn[anchor_of("study", study.key)] = [
                 album.add(drawing, _name(study)) for drawing in drawings(study, palette)
             ]
     if on_progress:
         on_progress(len(studies), len(studies), PAGE)
-    html = page(summarized(run, found), {"studies": by_study, "analyses": by_analysis})
+    html = page(summarized(run, found), {"drawn": drawn, "handed_in": handed_in})
     path = folder / PAGE
     write_atomically(path, html.encode())
     album.close()
     return path
 
 
-def _handed_in(figures: tuple[Figure, ...], album: Album) -> list[Picture]:
-    pictures = []
-    for figure in figures:
-        name = f"{PurePosixPath(figure['module']).stem}-{figure['case'].rsplit('::', 1)[-1]}"
-        try:
-            pictures.append(album.add_png(decode_png(figure), name, figure["caption"]))
-        except RecordError as error:
-            pictures.append(
-                {"source": "", "width": 0, "alt": "", "caption": str(error), "files": []}
-            )
+def _handed_in(found: Sequence[Analysis], album: Album) -> dict[str, list[Picture]]:
+    """Write the pictures that tests handed in, and return them by the section they belong to."""
+    pictures: dict[str, list[Picture]] = {}
+    for analysis in found:
+        for figure in analysis.figures:
+            pictures.setdefault(_section(analysis, figure), []).append(_kept(figure, album))
     return pictures
+
+
+def _section(analysis: Analysis, figure: Figure) -> str:
+    """Return the anchor of the study with the figure's case, or its test; else of the analysis."""
+    case = figure["case"]
+    for study in analysis.studies:
+        if (study.cases["case"] == case).any():
+            return anchor_of("study", study.key)
+    for study in analysis.studies:
+        if study.test == case.rsplit("::", 1)[-1].split("[", 1)[0]:
+            return anchor_of("study", study.key)
+    return anchor_of("analysis", analysis.module)
+
+
+def _kept(figure: Figure, album: Album) -> Picture:
+    name = f"{PurePosixPath(figure['module']).stem}-{figure['case'].rsplit('::', 1)[-1]}"
+    try:
+        return album.add_png(decode_png(figure), name, figure["caption"])
+    except RecordError as error:
+        return {"source": "", "width": 0, "alt": "", "caption": str(error), "files": []}
 
 
 def _name(study: Study) -> str:

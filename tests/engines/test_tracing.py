@@ -129,7 +129,7 @@ def test_python_state_names_layer_and_attribute() -> None:
 def test_trace_log_is_quiet_inside() -> None:
     """PyTorch's trace log is off in the block and as before after it."""
     log = logging.getLogger("torch.__trace")
-    assert not log.disabled
+    states = [log.disabled]
     with quiet_trace_log():
-        assert log.disabled
-    assert not log.disabled
+        states.append(log.disabled)
+    assert [*states, log.disabled] == [False, True, False]

@@ -41,7 +41,7 @@ def test_each_rate_has_its_runs_and_its_record(suite: Suite) -> None:
     ]
     assert [record["timing"] is not None for record in ran.records] == [True, False, False, False]
     assert alone["params"] == {}
-    ran.result.stdout.fnmatch_lines(["  learning_rate=5 *", "  learning_rate=0 *", "  alone *"])
+    ran.result.stdout.fnmatch_lines(["  rate 5 *", "  rate 0 *", "  alone *"])
 
 
 def test_sweeps_of_one_test_are_told_apart_by_name(suite: Suite) -> None:

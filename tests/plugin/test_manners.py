@@ -314,7 +314,7 @@ def test_ctrl_c_ends_a_training(folder: Folder) -> None:
             convergence.record(loop, seeds=1)
 
         def test_long(convergence):
-            convergence(build, **LEARNS | {"steps": 10**7})
+            convergence(build, **LEARNS | {"steps": 10**5})
     """)
     with subprocess.Popen(
         [sys.executable, "-m", "pytest", *QUIET, "--dlbench-report"],

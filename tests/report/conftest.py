@@ -261,7 +261,7 @@ def suite() -> Run:
         for record in records
     }
     figure = {
-        "case": "benchmarks/test_activations.py::test_boundary[relu]",
+        "case": "benchmarks/test_activations.py::test_depth[relu-1-moons]",
         "module": "benchmarks/test_activations.py",
         "caption": "The boundary that relu draws",
         "png": png(),

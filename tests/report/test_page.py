@@ -80,7 +80,7 @@ def html_of(run: Run) -> str:
     by_study = {
         study["anchor"]: [picture] for one in summary["analyses"] for study in one["studies"]
     }
-    return page(summary, {"studies": by_study, "analyses": {}})
+    return page(summary, {"drawn": by_study, "handed_in": {}})
 
 
 def check(html: str) -> Page:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import sys
 import warnings
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from dlbench.history.record import Record
     from dlbench.history.run import Run
+
+PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(20)).decode()
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +49,7 @@ def test_every_figure_lies_beside_the_page(written: Path) -> None:
     assert len(stems) > 14
     assert stems == {path.stem for path in files if path.suffix == ".csv"}
     assert {path.stem for path in files if path.suffix == ".png"} - stems == {
-        "test_activations-test_boundary-relu"
+        "test_activations-test_depth-relu-1-moons"
     }
     for path in files:
         assert f'href="figures/{path.name}"' in html
@@ -54,10 +57,11 @@ def test_every_figure_lies_beside_the_page(written: Path) -> None:
 
 
 def test_what_a_test_handed_in_is_shown(written: Path) -> None:
-    """A figure from a test stands in its module's section with its caption."""
+    """A figure from a test stands in the section of its case, with its caption."""
     html = (written / "index.html").read_text(encoding="utf-8")
-    section = html.split("benchmarks/test_activations.py</code></p>")[1].split("</main>")[0]
+    section = html.split(">Depth: moons</h3>")[1].split("</section>")[0]
     assert 'alt="The boundary that relu draws"' in section
+    assert html.count("The boundary that relu draws") == 2
 
 
 def test_progress_counts_the_studies(
@@ -81,6 +85,20 @@ def test_a_second_report_replaces_the_first(
     assert "my notes.csv" in names
     assert not [name for name in names if "-a-" in name]
     assert [name for name in names if "-b-" in name]
+
+
+@pytest.mark.parametrize(
+    ("case", "depth"), [("test_rates.py::test_a[2]", 2), ("test_rates.py::test_other", 1)]
+)
+def test_a_figure_finds_its_section(
+    trained: Callable[..., Record], run_of: Callable[..., Run], tmp_path: Path, case: str, depth: int
+) -> None:
+    """A figure of a case without a record stands in its test's study, else in its module."""
+    record = trained("test_a", {"x": 1}, module="test_rates.py")
+    figure = {"case": case, "module": "test_rates.py", "caption": "mine", "png": PNG}
+    html = write_report(run_of([record], figures=[figure]), tmp_path).read_text(encoding="utf-8")
+    before = html.split('alt="mine"')[0]
+    assert before.count("<section") - before.count("</section") == depth
 
 
 def test_a_broken_picture_is_a_sentence(run_of: Callable[..., Run], tmp_path: Path) -> None:
