@@ -55,13 +55,14 @@ def keep_few_cases(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 def header_lines(config: pytest.Config, settings: Settings, items: list[pytest.Item]) -> list[str]:
-    """Return what is trained on, from how many seeds, and where bounds are off."""
-    if not any(uses(item, FIXTURES) for item in items):
+    """Return what is trained on, from how many seeds, and where bounds are off.
+
+    Nothing for `--collect-only`: what it prints is read by other programs.
+    """
+    if config.option.collectonly or not any(uses(item, FIXTURES) for item in items):
         return []
-    backend = os.environ.get("KERAS_BACKEND", "Keras' default backend")
-    parts = [f"keras on {backend}", _seeds(settings.seeds)]
-    if not config.option.collectonly:
-        parts.insert(1, _device(settings.device))
+    backend = os.environ.get("KERAS_BACKEND") or "Keras' default backend"
+    parts = [f"keras on {backend}", _device(settings.device), _seeds(settings.seeds)]
     if settings.report:
         parts.append(f"report in {from_here(config, settings.report)}/")
     lines = [f"dlbench: {', '.join(parts)}"]

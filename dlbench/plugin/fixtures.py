@@ -233,14 +233,11 @@ class Convergence:
         curves: dict[int, dict[str, list[float]]] = {}
 
         def next_seed() -> None:
-            seed = chosen[
-                min(len(curves), len(chosen) - 1)
-            ]  # cProfile asks for one more at the end
+            # pytest-benchmark's cProfile asks for one more at the end: the last seed again.
+            seed = chosen[min(len(curves), len(chosen) - 1)]
             curves[seed] = call_loop(train, seed)
-            if len(curves) == 1:
-                runs_of_loop(
-                    experiment, curves, directions
-                )  # what is wrong shows before the others
+            if len(curves) == 1:  # what is wrong with all of them shows in the first
+                runs_of_loop(experiment, curves, directions)
             case.progress.update(len(curves), len(chosen))
 
         start = time.perf_counter()

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from dlbench.history.record import Record
     from dlbench.plugin.session import RunSession
 
+LEAST_WIDTH = 40
+"""Columns; on a terminal narrower than this the lines wrap."""
+
 COLORS = {"diverged": "red", "stalled": "red", "slow": "yellow", "converged": "green"}
 
 WORDS = (
@@ -35,6 +38,7 @@ def summary_lines(session: RunSession, width: int, *, color: bool) -> list[str]:
     """
     if not session.used:
         return []
+    width = max(width, LEAST_WIDTH)
     trained = [record for record in session.records if record["metrics"] is not None]
     counted = [record for record in session.records if record["parameters"] is not None]
     lines: list[str] = []

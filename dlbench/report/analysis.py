@@ -217,6 +217,8 @@ def _factor(name: str, values: list[object], cases: pd.DataFrame) -> tuple[Facto
         _number(cases["batch_size"].iloc[row] if name == "batch_size" and value == FULL else value)
         for row, value in enumerate(values)
     ]
+    if len(set(texts)) < len(set(numbers)):  # numbers that differ beyond what a text keeps
+        texts = [str(value) for value in values]
     by_level = dict(zip(texts, numbers, strict=True))
     known = {level: number for level, number in by_level.items() if number is not None}
     if len(known) < len(by_level):

@@ -63,7 +63,7 @@ def setting(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (int, float)):
-        return f"{value:g}" if abs(value) < _FEW or isinstance(value, float) else str(value)
+        return str(value) if isinstance(value, int) else f"{value:.4g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
@@ -112,12 +112,12 @@ def compact(value: float) -> str:
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun in the right number.
 
-    >>> counted(1, "seed"), counted(5, "seed"), counted(2, "analysis"), counted(2, "batch size")
-    ('1 seed', '5 seeds', '2 analyses', '2 batch sizes')
+    >>> counted(1, "seed"), counted(5, "seed"), counted(2, "analysis"), counted(3, "layers")
+    ('1 seed', '5 seeds', '2 analyses', '3 layers')
     """
     if count == 1:
         return f"1 {noun}"
-    plural = noun[:-2] + "es" if noun.endswith("is") else noun + "s"
+    plural = noun[:-2] + "es" if noun.endswith("is") else noun.removesuffix("s") + "s"
     return f"{count:,} {plural}"
 
 

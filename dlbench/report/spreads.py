@@ -44,15 +44,11 @@ class Spread:
 
     def text(self, unit: str = "", write: Callable[[float], str] = number) -> str:
         """Return the median and the spread: `227 updates (IQR 215 to 257)`, a dash for `to`."""
-        alone, around = f"{write(self.median)} {unit}".strip(), self._around(write)
+        alone, around = f"{write(self.median)} {unit}".strip(), self.around(write)
         return f"{alone} ({self.name} {around})" if around else alone
 
-    def cell(self, write: Callable[[float], str] = number) -> str:
-        """Return `227 [215 to 257]`, a dash for `to`: for a table whose caption explains it."""
-        alone, around = write(self.median), self._around(write)
-        return f"{alone} [{around}]" if around else alone
-
-    def _around(self, write: Callable[[float], str]) -> str:
+    def around(self, write: Callable[[float], str] = number) -> str:
+        """Return the spread alone, `215 to 257`, a dash for `to`; empty where there is none."""
         low, high = write(self.low), write(self.high)
         if self.count < LEAST_SPREAD or low == high == write(self.median):
             return ""

@@ -12,10 +12,10 @@ from dlbench.metrics import REGIMES
 from dlbench.plain import digest
 from dlbench.report import words
 from dlbench.report.formatting import UNKNOWN, humanized, number, seconds, size, whole
-from dlbench.report.spreads import spread
+from dlbench.report.spreads import Spread, spread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import pandas as pd
 
@@ -33,6 +33,8 @@ class Cell(TypedDict):
 
     text: str
     sort: float | str
+    note: NotRequired[str]
+    """What stands below it, smaller."""
     is_outcome: NotRequired[bool]
 
 
@@ -116,7 +118,8 @@ def _training_columns(study: Study) -> list[Column]:
     if study.target:
         titles.append(f"{study.update}s to target")
     if study.cases["timed"].notna().any():
-        titles.append("time a step" if study.cases["step_seconds"].notna().all() else "time")
+        stepwise = study.cases["timed"].isna() | study.cases["step_seconds"].notna()
+        titles.append("time a step" if stepwise.all() else "time")
     return [Column(title="regime", numeric=False), *_numeric(titles)]
 
 
@@ -141,7 +144,7 @@ def _caption(study: Study) -> str:
         return f"{study.title}: each case, one seed"
     middle = spread([0.0] * int(study.cases["seeds"].min()))
     around = "the middle half (IQR)" if middle.name == "IQR" else "the range"
-    return f"{study.title}: each case, the median over its seeds with {around} in brackets"
+    return f"{study.title}: each case, the median over its seeds and, below, {around}"
 
 
 # ---- rows
@@ -184,11 +187,11 @@ def _training_cells(study: Study, row: pd.Series[Any]) -> list[Cell]:
     seeds = study.of(record)
     counts = words.regime_counts(seeds)
     badness = sum(_BADNESS.get(regime, 0) * count for regime, count in counts.items())
-    text = ", ".join(f"{count} {regime}" for regime, count in counts.items())
+    text = ", ".join(f"{count}\N{NO-BREAK SPACE}{regime}" for regime, count in counts.items())
     cells: list[Cell] = [{"text": text or UNKNOWN, "sort": badness / max(len(seeds), 1)}]
     for metric in _finals(study):
         values = spread(seeds[f"final_{metric}"], higher=study.higher(metric))
-        cells.append({"text": values.cell(), "sort": _sortable(values.median)})
+        cells.append(_spread_cell(values, number))
     if study.target:
         cells.append(_steps_cell(seeds))
     if study.cases["timed"].notna().any():
@@ -202,10 +205,18 @@ def _steps_cell(seeds: pd.DataFrame) -> Cell:
     middle = spread(steps)
     if not there:
         return {"text": "never", "sort": math.inf}
-    if there == len(steps):
-        return {"text": middle.cell(whole), "sort": middle.median}
-    reached = spread(steps[np.isfinite(steps)]).cell(whole)
-    return {"text": f"{reached}, {there} of {len(steps)}", "sort": middle.median}
+    cell = _spread_cell(spread(steps[np.isfinite(steps)]), whole)
+    if there < len(steps):
+        cell["text"] += f" ({there} of {len(steps)})"
+    return cell | {"sort": middle.median}
+
+
+def _spread_cell(values: Spread, write: Callable[[float], str]) -> Cell:
+    return {
+        "text": write(values.median),
+        "note": values.around(write),
+        "sort": _sortable(values.median),
+    }
 
 
 def _count_cells(study: Study, record: int) -> list[Cell]:

@@ -104,6 +104,7 @@ def test_collect_only_trains_nothing_and_loads_nothing(folder: Folder) -> None:
     done = folder.run_fresh("--collect-only", "-q", "--dlbench-report")
     assert done.returncode == 0
     assert "test_tiny.py::test_rate[0.1]\ntest_tiny.py::test_rate[1.0]" in done.stdout
+    assert "dlbench:" not in done.stdout  # other programs read these lines
     assert loaded(done.stdout)[1] == []
     assert not folder.path.joinpath("report").exists()
 
@@ -144,8 +145,8 @@ def test_another_backend_is_an_error_with_its_remedy(folder: Folder, backend: st
     )
     done = folder.run_fresh("--tb=line", KERAS_BACKEND=backend)
     assert "2 failed, 1 passed, 1 error" in done.stdout
-    told = re.findall("BackendError: (.*)", done.stdout)
-    assert len(told) >= 3
+    told = re.findall(r"test_tiny.py::(\w+) - dlbench.errors.BackendError: ", done.stdout)
+    assert told == ["test_trained", "test_counted", "test_default"]
     full = "Before anything imports keras, set the environment variable KERAS_BACKEND=torch"
     assert done.stdout.count(full) >= 2
     assert "the model was built" not in done.stdout
@@ -306,6 +307,7 @@ dlbench.report.write_report = lambda run, folder: folder / "index.html"
 """A conftest.py that shows every update, and draws no page."""
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals for process groups")
 def test_ctrl_c_ends_a_training(folder: Folder) -> None:
     """A signal in the middle of Keras' updates ends the run; the earlier case is kept."""
     folder.write_conftest(AT_ONCE)

@@ -212,7 +212,7 @@ def test_names_cannot_command_the_terminal(*, color: bool) -> None:
     assert "\x1b[31mred" not in "".join(lines)
 
 
-@pytest.mark.parametrize("width", [40, 80, 120])
+@pytest.mark.parametrize("width", [1, 40, 80, 120])
 @pytest.mark.parametrize("color", [True, False])
 def test_it_fits_the_terminal(width: int, *, color: bool) -> None:
     """No line is wider than the terminal: labels fold, and numbers stay whole from 80 columns on."""
@@ -225,7 +225,7 @@ def test_it_fits_the_terminal(width: int, *, color: bool) -> None:
     label = "-".join(f"parameter{i}" for i in range(12))
     lines = lines_of(record(f"t.py::test_a[{label}]", metrics=full), width=width, color=color)
     shown = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines]
-    assert all(len(line) <= width for line in shown)
+    assert all(len(line) <= max(width, 40) for line in shown)
     text = "\n".join(shown)
     if width >= 80:
         for whole in ("6.17e+04 ±6e+04", "0.5 ±0.4", "123,456 (1/3)", "1.23"):

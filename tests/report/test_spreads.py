@@ -48,9 +48,9 @@ def test_texts_say_what_the_numbers_are() -> None:
     """A text has the median, the unit, and the spread with its name; one seed has no spread."""
     values = spread([200.0, 210.0, 220.0, 230.0, 240.0])
     assert values.text("updates") == "220 updates (IQR 210–230)"
-    assert values.cell() == "220 [210–230]"
+    assert values.around() == "210–230"
     assert spread([220.0]).text() == "220"
-    assert spread([1.0, 2.0, math.inf]).cell() == "2 [from 1]"
+    assert spread([1.0, 2.0, math.inf]).around() == "from 1"
 
 
 def test_bands_are_medians_at_every_point(trained: Callable[..., Record]) -> None:

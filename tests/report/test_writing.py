@@ -91,7 +91,11 @@ def test_a_second_report_replaces_the_first(
     ("case", "depth"), [("test_rates.py::test_a[2]", 2), ("test_rates.py::test_other", 1)]
 )
 def test_a_figure_finds_its_section(
-    trained: Callable[..., Record], run_of: Callable[..., Run], tmp_path: Path, case: str, depth: int
+    trained: Callable[..., Record],
+    run_of: Callable[..., Run],
+    tmp_path: Path,
+    case: str,
+    depth: int,
 ) -> None:
     """A figure of a case without a record stands in its test's study, else in its module."""
     record = trained("test_a", {"x": 1}, module="test_rates.py")
