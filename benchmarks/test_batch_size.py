@@ -1,35 +1,38 @@
-r"""# Batch sizes: how many samples should one update see?
+r"""
+# Batch sizes
 
-Stochastic gradient descent replaces the gradient $G$ of the loss over all $N$ training samples by
-$g_B$, that over a *batch* of $B$ of them. One pass over the data, an *epoch*, then makes
+How many samples should one update see? Stochastic gradient descent replaces the gradient $G$ of the
+loss over all $N$ training samples by $g_B$, that over a *batch* of $B$ of them. One pass over the
+data, an *epoch*, then makes
 
 $$\left\lceil \frac{N}{B} \right\rceil$$
 
-updates: many rough ones from small batches, few exact ones from large batches.
+updates: many rough ones from small batches, a single exact one from the full set.
 
 ## How rough
 
-A batch drawn without replacement is right on average, and off by
+A batch that is drawn without replacement is right on average, and off by
 
-$$E |g_B - G|^2 = \frac{\operatorname{tr} \Sigma}{B} \cdot \frac{N - B}{N - 1}$$
+$$E |g_B - G|^2 = \frac{\mathrm{tr}\, \Sigma}{B} \cdot \frac{N - B}{N - 1}$$
 
 where $\Sigma$ is the covariance of the gradients of single samples (McCandlish et al. 2018, arXiv
-1812.06162, section 2.2; the last factor is the finite population's, Cochran 1977, *Sampling
-Techniques*, chapter 2). The noise falls as $1/B$, and the whole set has none. It drowns the signal
-where $B$ is below the *noise scale* $\operatorname{tr} \Sigma / |G|^2$: there, twice the batch is
-worth nearly twice the updates. Far above it, twice the batch is worth nothing.
+1812.06162, section 2.2; the last factor is that of a finite population, Cochran 1977, *Sampling
+techniques*, chapter 2). The noise falls as $1 / B$. It drowns the signal where $B$ is below the
+*noise scale* $\mathrm{tr}\, \Sigma / |G|^2$: there, twice the batch saves nearly half of the updates.
+Far above it, twice the batch saves none.
 
 ## Why a fixed learning rate compares learning rates
 
 Noise limits the step. On a quadratic loss the best learning rate is
 
-$$\eta(B) = \frac{\eta_{\max}}{1 + B_{noise} / B}$$
+$$\eta(B) = \frac{\eta_{\max}}{1 + B_{\mathrm{noise}} / B}$$
 
-(McCandlish et al. 2018, section 2.2), small for small batches. So whoever compares batch sizes at one
-rate compares how well that rate suits each of them. Shallue et al. 2019 (JMLR 20, paper 112) trained
-168,160 models to say so: each batch size has to be tuned for itself, an optimum at the edge of its
-grid does not count, and then the updates to a target fall with $B$, first in proportion, later not at
-all. Both comparisons stand below: at one rate, and at the best of a grid.
+(McCandlish et al. 2018, section 2.2): in proportion to small batches, constant for large ones. So
+whoever compares batch sizes at one rate compares how well that rate suits each. Shallue et al. 2019
+("Measuring the effects of data parallelism on neural network training", JMLR 20) trained 168,160
+models to show that most of the quarrel over batch sizes comes from there. Tune each batch size for
+itself, and do not count an optimum at the edge of its grid. Both comparisons stand below: at one
+rate for all, and at the best rate of each.
 """
 
 from __future__ import annotations
@@ -49,30 +52,36 @@ from dlbench import Experiment, Workload, workloads
 from dlbench.backend import seeded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from dlbench.data import Samples
     from dlbench.plugin.fixtures import Convergence
 
-SIZES = [1, 4, 32, 100, "full"]
-RATES = [0.02, 0.06, 0.2, 0.6, 2.0]
-
 
 # ---- one learning rate for all
 
+FIXED: dict[int | str, tuple[float, float, float]] = {
+    # batch size: the highest final loss, and how much of the loss's movement goes up: from, to
+    1: (2.0, 0.2, 0.6),
+    4: (0.3, 0.05, 0.4),
+    32: (0.1, 0.0, 0.05),
+    100: (0.1, 0.0, 0.05),
+    "full": (0.1, 0.0, 0.05),
+}
 
-@pytest.mark.parametrize("batch_size", SIZES)
+
+@pytest.mark.parametrize("batch_size", FIXED)
 def test_fixed_rate(convergence: Convergence, workload: Workload, batch_size: int | str) -> None:
-    """At one rate and for equally many updates, a larger batch ends lower and runs smoother."""
+    """At one rate and for equally many updates, larger batches end lower and get there smoothly."""
     runs = convergence(workload, learning_rate=0.1, batch_size=batch_size, steps=1000)
     samples = len(workload.data.train)
     size = samples if batch_size == "full" else int(batch_size)
     assert runs.experiment["updates_per_epoch"] == math.ceil(samples / size)
-    highest_loss = {1: 2.0, 4: 0.3, 32: 0.1, 100: 0.1, "full": 0.1}[batch_size]
-    roughest, smoothest = {1: (0.2, 0.6), 4: (0.05, 0.4)}.get(batch_size, (0, 0.05))
+    highest_loss, smoothest, roughest = FIXED[batch_size]
     assert runs.final("loss").median() <= highest_loss
-    assert roughest <= runs.oscillation("loss").median() <= smoothest
-    assert (runs.regimes == "converged").mean() == (batch_size != 1)
+    assert smoothest <= runs.oscillation("loss").median() <= roughest
+    converged = (runs.regimes == "converged").mean()
+    assert converged == 0 if batch_size == 1 else converged >= 0.9
 
 
 # ---- how rough a batch is
@@ -86,45 +95,48 @@ def test_gradient_noise(convergence: Convergence, workload: Workload) -> None:
         gradient = gradient_after(workload, updates)
         whole = gradient(samples)
         alone = [gradient(samples.take(slice(row, row + 1))) for row in range(count)]
-        trace = np.mean([square(one - whole) for one in alone])
+        trace = mean_square(one - whole for one in alone)
         for size in (1, 4, 32, 100, count):
-            drawn = [generator.choice(count, size, replace=False) for _ in range(100)]
-            measured = np.mean([square(gradient(samples.take(some)) - whole) for some in drawn])
-            expected = trace / size * (count - size) / (count - 1)
-            rows.append((stage, size, measured, expected, square(whole)))
-            assert measured == pytest.approx(expected, rel=0.3, abs=1e-6 * trace)
-    columns = ["stage", "batch size", "100 drawn batches", "theory", "signal $|G|^2$"]
-    noise = pd.DataFrame(rows, columns=columns).query("theory > 0")
-    lines = noise.melt(columns[:2], var_name="from", value_name="squared length")
-    grid = sns.relplot(
-        lines, x="batch size", y="squared length", col="stage", hue="from", style="from",
-        kind="line", markers=True, palette="colorblind", height=3, aspect=1.3,
-    )  # fmt: skip
-    grid.set(xscale="log", yscale="log")
+            batches = [generator.choice(count, size, replace=False) for _ in range(100)]
+            drawn = mean_square(gradient(samples.take(batch)) - whole for batch in batches)
+            theory = trace / size * (count - size) / (count - 1)
+            assert drawn == pytest.approx(theory, rel=0.3, abs=1e-6 * trace)
+            rows.append((stage, size, drawn, theory, mean_square([whole])))
     convergence.figure(
-        grid,
-        "The noise in a batch's gradient, drawn and by theory, and the signal in it: the gradient "
-        "of all samples. They cross at the noise scale, beyond which larger batches buy little.",
+        draw_noise(rows[:4] + rows[5:-1]),
+        "The noise in the gradient of a batch, from a hundred drawn batches and from theory, and the "
+        "signal: the squared length of the gradient of all samples. They cross at the noise scale.",
     )
 
 
 # ---- the best learning rate for each
 
+BEST: dict[int | str, tuple[set[float], float]] = {
+    # batch size: the rates that win, and the highest loss over the run (mean log) at the winner
+    1: ({0.06}, 0.7),
+    4: ({0.06, 0.2}, 0.4),
+    32: ({0.2, 0.6}, -0.2),
+    100: ({0.6}, -0.5),
+    "full": ({0.6}, -1.0),
+}
 
-@pytest.mark.parametrize("batch_size", SIZES)
+
+@pytest.mark.parametrize("batch_size", BEST)
 def test_best_rate(convergence: Convergence, workload: Workload, batch_size: int | str) -> None:
     """The best rate rises with the batch size, and at its own best rate a larger batch wins."""
-    by_rate = convergence.sweep(workload, learning_rate=RATES, batch_size=batch_size, steps=200)
+    rates = [0.02, 0.06, 0.2, 0.6, 2.0]
+    by_rate = convergence.sweep(workload, learning_rate=rates, batch_size=batch_size, steps=200)
     losses = {rate: runs.mean_log_loss().median() for rate, runs in by_rate.items()}
-    best = min(losses, key=losses.__getitem__)
-    assert RATES[0] < best < RATES[-1], f"{best} is the edge of the grid: the optimum may lie beyond"
-    assert best in {1: [0.06], 4: [0.06, 0.2], 32: [0.2, 0.6], 100: [0.6], "full": [0.6]}[batch_size]
-    assert losses[best] <= {1: 0.7, 4: 0.4, 32: -0.2, 100: -0.5, "full": -1}[batch_size]
+    best = min(rates, key=losses.__getitem__)
+    assert rates[0] < best < rates[-1], f"the best rate {best} is an edge of the grid: extend it"
+    winners, highest_loss = BEST[batch_size]
+    assert best in winners
+    assert losses[best] <= highest_loss
 
 
 # ---- a similar model, another task
 
-OTHERS = {
+OTHERS: dict[tuple[str, int | str], float] = {
     ("digits_cnn", 4): 1.4,
     ("digits_cnn", 100): 0.8,
     ("diabetes", 4): 0.5,
@@ -135,7 +147,7 @@ OTHERS = {
 
 @pytest.mark.parametrize(("task", "batch_size"), OTHERS)
 def test_other_tasks(convergence: Convergence, task: str, batch_size: int | str) -> None:
-    """A convolutional network and a regression say the same: after equal updates, larger is lower."""
+    """A convolutional network and a regression agree: after equal updates, larger is lower."""
     rate, steps = {"digits_cnn": (0.1, 150), "diabetes": (0.02, 250)}[task]
     network = getattr(workloads, task)()
     runs = convergence(network, learning_rate=rate, batch_size=batch_size, steps=steps)
@@ -148,7 +160,7 @@ def test_other_tasks(convergence: Convergence, task: str, batch_size: int | str)
 
 def gradient_after(workload: Workload, updates: int) -> Callable[[Samples], torch.Tensor]:
     """Return the gradient, as a function of the samples, at the weights after some updates."""
-    experiment = Experiment(workload, learning_rate=0.1, batch_size=32, steps=updates or 1)
+    experiment = Experiment(workload, learning_rate=0.1, batch_size=32, steps=max(1, updates))
     loss = workload.loss.build()
     with seeded(0):
         model = workload.build()
@@ -164,11 +176,56 @@ def gradient_after(workload: Workload, updates: int) -> Callable[[Samples], torc
     return gradient
 
 
-def square(vector: torch.Tensor) -> float:
-    """Return a vector's squared length."""
-    return float(vector.square().sum())
+def mean_square(vectors: Iterable[torch.Tensor]) -> float:
+    """Return the mean squared length of some vectors."""
+    return float(np.mean([float(vector.square().sum()) for vector in vectors]))
+
+
+def draw_noise(rows: list[tuple[str, int, float, float, float]]) -> sns.FacetGrid:
+    """Draw noise and signal against the batch size, a panel a stage of training."""
+    kinds = ["noise, drawn", "noise, theory", "signal"]
+    wide = pd.DataFrame(rows, columns=["stage", "batch size", *kinds])
+    lines = wide.melt(["stage", "batch size"], var_name="of", value_name="squared length")
+    grid = sns.relplot(
+        lines, x="batch size", y="squared length", col="stage", hue="of", style="of", kind="line",
+        markers=True, palette="colorblind", height=3, aspect=1.3,
+    )  # fmt: skip
+    return grid.set(xscale="log", yscale="log").set_titles("{col_name}")
 
 
 DISCUSSION = """
-TODO
+**Per update, larger is better, up to a point.** At one rate, batches of one waver and never reach the
+target in the updates they are given; batches of four reach it late; those of 32, 100 and all samples
+can hardly be told apart. The picture of the noise says why: from about the noise scale on, the
+gradient of a batch is mostly signal, and making it exacter changes nothing. The full set pays for
+every update with a whole epoch and gets no more for it than a batch of 100.
+
+**Per sample, smaller is better, down to a point.** Read the same curves against epochs and the order
+turns round: where the full set has made one update, batches of four have made hundreds. The smallest
+number of samples to the target belongs to a batch well below the noise scale, yet not to a batch of
+one at a rate that is too large for it. Batch size is a price in one currency for a gain in the other
+(McCandlish et al. 2018, section 2.3).
+
+**The fixed rate was not fair.** Tuned for itself, each batch size wants its own rate, and it rises
+with the batch: a batch of one at the rate that suits the full set does not train at all. At their best
+rates larger batches still need fewer updates, and now even the step from 100 to all samples pays,
+since less noise allows a longer step. It pays little, though: fourteen times the samples for a fraction
+of the updates. That is the bend which Shallue et al. 2019 found in every workload, at very different
+batch sizes.
+
+**What it costs in seconds is another matter.** A small batch leaves a processor idle: an update on a
+hundred samples takes hardly longer than one on a single sample, so the samples per second rise nearly
+in proportion until the hardware is full. The batch that is fastest by the clock is therefore larger
+than the one that needs the fewest samples. How large depends on the machine, as the noise does not.
+
+**It carries over.** The convolutional network and the regression, with its few hundred samples, show
+the same order after equal updates, and a smaller spread between batch sizes where the data are noisy
+themselves. On the shipped regression, and on a model of your own:
+
+    pytest benchmarks/test_batch_size.py --dlbench-workload=dlbench.workloads:diabetes
+    pytest benchmarks/test_batch_size.py --dlbench-workload=my_workload.py:workload
+
+The bounds are then shown, not enforced. One of them asks that the best rate lies inside the grid: for
+the regression's smallest batches it does not, and a comparison there would be worth nothing before the
+grid is extended downwards.
 """

@@ -67,17 +67,32 @@ class Case:
         if any(record["name"] == name for record in self.records):
             raise ExperimentError(f"this test already has a record named {name!r}; take another")
 
-    def time(self, step: Callable[[], object], **rounds: int) -> bool:
+    def time(
+        self,
+        step: Callable[[], object],
+        *,
+        rounds: int,
+        warmup_rounds: int = 0,
+        teardown: Callable[[], object] | None = None,
+    ) -> bool:
         """Time `step` by pytest-benchmark; return whether it did.
 
         Its fixture can be used once a test: by the first call that trains, unless the test itself
         was before it.
+
+        Args:
+            step: what is timed.
+            rounds: how often.
+            warmup_rounds: how often before that, untimed.
+            teardown: called after each of them, untimed.
         """
         if not self.can_time:
             return False
         self.timed = True
         try:
-            self.benchmark.pedantic(step, iterations=1, **rounds)
+            self.benchmark.pedantic(
+                step, rounds=rounds, warmup_rounds=warmup_rounds, teardown=teardown
+            )
         except BaseException:
             # pytest-benchmark marks errors alone: after Ctrl-C it would stumble over the lack of data.
             self.benchmark.has_error = True

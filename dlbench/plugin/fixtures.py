@@ -236,15 +236,18 @@ class Convergence:
             # pytest-benchmark's cProfile asks for one more at the end: the last seed again.
             seed = chosen[min(len(curves), len(chosen) - 1)]
             curves[seed] = call_loop(train, seed)
+
+        def check() -> None:
             if len(curves) == 1:  # what is wrong with all of them shows in the first
                 runs_of_loop(experiment, curves, directions)
             case.progress.update(len(curves), len(chosen))
 
         start = time.perf_counter()
         with case.progress.of(case.item.name, "seeds"):
-            timed = case.time(next_seed, rounds=len(chosen))
+            timed = case.time(next_seed, rounds=len(chosen), teardown=check)
             while len(curves) < len(chosen):
                 next_seed()
+                check()
         duration = time.perf_counter() - start
         runs = runs_of_loop(experiment, curves, directions)
         timing = case.timing("train(seed)", 0, 0, 0) if timed else None

@@ -190,7 +190,7 @@ def _factors(records: list[Record], cases: pd.DataFrame) -> list[tuple[Factor, l
     for name, values in further.items():
         if _distinct(found, len(records)):
             break
-        if name not in found and len({setting(value) for value in values}) > 1:
+        if name not in found and len({dumps(value) for value in values}) > 1:
             found[name] = values
     return [_factor(name, values, cases) for name, values in found.items()]
 
@@ -217,8 +217,8 @@ def _factor(name: str, values: list[object], cases: pd.DataFrame) -> tuple[Facto
         _number(cases["batch_size"].iloc[row] if name == "batch_size" and value == FULL else value)
         for row, value in enumerate(values)
     ]
-    if len(set(texts)) < len(set(numbers)):  # numbers that differ beyond what a text keeps
-        texts = [str(value) for value in values]
+    if len(set(texts)) < len({f"{number:.10g}" for number in numbers if number is not None}):
+        texts = [str(value) for value in values]  # they differ beyond what a short text keeps
     by_level = dict(zip(texts, numbers, strict=True))
     known = {level: number for level, number in by_level.items() if number is not None}
     if len(known) < len(by_level):
@@ -238,11 +238,11 @@ def _names(records: Iterable[Record]) -> list[str]:
 
 
 def _values(records: Iterable[Record], name: str) -> set[str]:
-    return {setting(record["params"].get(name)) for record in records}
+    return {dumps(record["params"].get(name)) for record in records}
 
 
 def _distinct(found: dict[str, list[object]], count: int) -> bool:
-    rows = {tuple(setting(values[row]) for values in found.values()) for row in range(count)}
+    rows = {tuple(dumps(values[row]) for values in found.values()) for row in range(count)}
     return len(rows) == count
 
 

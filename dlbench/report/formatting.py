@@ -157,7 +157,8 @@ def tied(text: str) -> str:
 
 
 def shortened(text: str, length: int = 28) -> str:
-    """Return a text of at most `length` characters, its middle left out if need be."""
+    """Return a text of at most `length` characters in one line, its middle left out if need be."""
+    text = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
     if len(text) <= length:
         return text
     head = (length - 1) * 2 // 3

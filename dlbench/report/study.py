@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dlbench.metrics import higher_is_better
-from dlbench.report.formatting import humanized
+from dlbench.report.formatting import humanized, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ class Factor:
     @property
     def title(self) -> str:
         """Its name in words."""
-        return humanized(self.name)
+        return shortened(humanized(self.name), 40)
 
     def number(self, level: str) -> float:
         """Return a level's number; only where the factor has numbers."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,12 +18,12 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import Formatter, FuncFormatter, LogLocator, NullFormatter
 
 from dlbench.report.formatting import MINUS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from matplotlib.axes import Axes
 
@@ -103,6 +104,7 @@ THEME = {
     "xtick.minor.size": 0,
     "ytick.minor.size": 0,
     "lines.linewidth": 1.7,
+    "text.parse_math": False,  # a dollar sign in a test's parameter is a dollar sign
     "svg.fonttype": "path",
     "svg.hashsalt": "dlbench",
     "figure.facecolor": "none",
@@ -114,8 +116,14 @@ THEME = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draw in the report's style inside, and leave Matplotlib's settings as they were."""
-    with matplotlib.style.context(["default", THEME]):
+    """Draw in the report's style inside, and leave Matplotlib's settings as they were.
+
+    What a test's parameters are called is not the user's fault: neither a letter that the font lacks
+    nor a name that leaves no room for the panel stops a run whose warnings are errors.
+    """
+    with matplotlib.style.context(["default", THEME]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
+        warnings.filterwarnings("ignore", "constrained_layout not applied", UserWarning)
         yield
 
 
@@ -184,10 +192,10 @@ def plain_numbers(axis: Any) -> None:
         narrow = high < NARROW * low
         far = low < SMALLEST or high > TOO_LONG
         axis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,), numticks=8))
-        axis.set_major_formatter(FuncFormatter(_power_text if far else _axis_text))
+        axis.set_major_formatter(FuncFormatter(_power_text) if far else PlainFormatter())
         axis.set_minor_formatter(NullFormatter())
     else:
-        axis.set_major_formatter(FuncFormatter(_axis_text))
+        axis.set_major_formatter(PlainFormatter())
 
 
 def line_label(axes: Axes, y: float, text: str) -> None:
@@ -199,6 +207,7 @@ def line_label(axes: Axes, y: float, text: str) -> None:
         xycoords=("axes fraction", "data"),
         xytext=(-2, 2),
         textcoords="offset points",
+        annotation_clip=True,
         ha="right",
         va="bottom",
         fontsize=8,
@@ -207,10 +216,27 @@ def line_label(axes: Axes, y: float, text: str) -> None:
     )
 
 
-def _axis_text(value: float, _: int = 0) -> str:
-    grouped = THOUSAND <= abs(value) < TOO_LONG  # `g` would write 1e+04
-    text = f"{value:,.0f}" if grouped else f"{value:.4g}"
-    return text.replace("-", MINUS, 1) if value < 0 else text
+class PlainFormatter(Formatter):
+    """Plain numbers with as many digits as tell an axis's ticks apart."""
+
+    def __call__(self, value: float, _: int | None = None) -> str:
+        """Return one tick's text."""
+        return self._text(value, 4)
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        """Return the ticks' texts."""
+        texts: list[str] = []
+        for digits in range(4, 12):
+            texts = [self._text(value, digits) for value in values]
+            if len(set(texts)) == len(set(values)):
+                break
+        return texts
+
+    @staticmethod
+    def _text(value: float, digits: int) -> str:
+        grouped = THOUSAND <= abs(value) < TOO_LONG and value == int(value)  # `g` writes 1e+04
+        text = f"{value:,.0f}" if grouped else f"{value:.{digits}g}"
+        return text.replace("-", MINUS, 1) if value < 0 else text
 
 
 def _power_text(value: float, _: int = 0) -> str:

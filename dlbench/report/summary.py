@@ -125,7 +125,7 @@ def _standing(counts: Mapping[str, int], session: Session | None) -> str:
     if not total:
         return "No benchmark was run."
     if counts.get("passed") == total:
-        who = "The one test" if total == 1 else f"All {counted(total, 'test')}"
+        who = {1: "The one test", 2: "Both tests"}.get(total, f"All {counted(total, 'test')}")
         return f"{who} passed{took}."
     told = [f"{counts.get('passed', 0)} of {counted(total, 'test')} passed"]
     told += [f"{count} {_ended(name)}" for name, count in counts.items() if name != "passed"]

@@ -28,8 +28,14 @@ if TYPE_CHECKING:
 
     from dlbench.report.study import Factor, Study
 
-MOST_LINES = 8
+MOST_LINES = 12
 """So many cases are told one by one; of more, the best and the failed."""
+
+MOST_NAMED = 6
+"""So many failed cases are named in a sentence."""
+
+TUNED = ("learning_rate", "lr", "rate")
+"""Of these an optimum is looked for."""
 
 SEVERAL = 3
 """With so many levels or more, an optimum at an end may lie beyond it."""
@@ -216,6 +222,12 @@ def headline(study: Study) -> str:
     if best is None or len(failed) == len(records):
         return sentence(f"in all {len(records)} cases every seed failed to train")
     text = f"best of {len(records)} {_at(study, best)}: {outcome(study, best)}"
+    if study.target and not np.isfinite(study.seeds["steps_to_target"]).any():
+        goal = f"{humanized(study.target[0])} {setting(study.target[1])}"
+        text = (
+            f"no seed of any of the {len(records)} cases reached {goal}; "
+            f"best {_at(study, best)}: {final(study, best)}"
+        )
     if failed:
         names = listed([_at(study, one) for one in failed[:SEVERAL]])
         rest = len(failed) - SEVERAL
@@ -244,32 +256,30 @@ def best_case(study: Study, records: list[int]) -> int | None:
 
 
 def _by_first_factor(study: Study) -> list[str]:
-    first, *others = study.factors
+    first = study.factors[0]
     lines = []
     for level in first.levels:
         records = study.cases.loc[study.cases[first.column] == level, "record"].tolist()
         best = best_case(study, records)
-        if best is None:
-            continue
-        row = study.case(best)
-        told = listed([f"{factor.title} {row[factor.column]}" for factor in others])
-        edge = (
-            " (the end of its grid)"
-            if any(_at_end(study, factor, str(row[factor.column]), records) for factor in others)
-            else ""
-        )
-        lines.append(
-            sentence(
-                f"{_level(first, level)}, best of {len(records)} was {told}{edge}: "
-                f"{outcome(study, best)}"
-            )
-            if len(records) > 1
-            else sentence(f"{_level(first, level)}, {told}: {outcome(study, best)}")
-        )
+        if best is not None:
+            which = f"best of {len(records)} was " if len(records) > 1 else ""
+            told = f"{_level(first, level)}, {which}{_beside(study, best, records)}"
+            lines.append(sentence(f"{told}: {outcome(study, best)}"))
     if len(lines) > MOST_LINES:
         best = best_case(study, study.cases["record"].tolist())
         lines = [_line(study, best)] if best is not None else []
     return lines + _failed_lines(study, study.cases["record"].tolist())
+
+
+def _beside(study: Study, record: int, records: list[int]) -> str:
+    """Return a case's levels beside the first factor's, and whether a tuned one ends its grid."""
+    row = study.case(record)
+    told = []
+    for factor in study.factors[1:]:
+        level = str(row[factor.column])
+        edge = factor.name in TUNED and _at_end(study, factor, level, records)
+        told.append(f"{factor.title} {level}{' (the end of its grid)' if edge else ''}")
+    return listed(told)
 
 
 def _at_end(study: Study, factor: Factor, level: str, records: list[int]) -> bool:
@@ -284,13 +294,10 @@ def _failed_lines(study: Study, records: list[int]) -> list[str]:
     failed = [one for one in records if _all_failed(study, one)]
     if not failed:
         return []
-    shown = [_at(study, one) for one in failed[:MOST_LINES]]
-    more = [f"{len(failed) - MOST_LINES} more"] if len(failed) > MOST_LINES else []
-    return [
-        sentence(
-            f"no seed trained in {len(failed)} of {len(records)} cases: {listed(shown + more)}"
-        )
-    ]
+    shown = [_at(study, one) for one in failed[:MOST_NAMED]]
+    more = [f"and {len(failed) - MOST_NAMED} more"] if len(failed) > MOST_NAMED else []
+    told = "; ".join(shown + more)
+    return [sentence(f"no seed trained in {len(failed)} of {len(records)} cases: {told}")]
 
 
 def _all_failed(study: Study, record: int) -> bool:
@@ -310,7 +317,10 @@ def _at(study: Study, record: int) -> str:
     if not study.factors:
         return "" if len(study.cases) == 1 else f"in {study.label(record)}"
     row = study.case(record)
-    return listed([_level(factor, str(row[factor.column])) for factor in study.factors])
+    words = [str(row[one.column]) for one in study.factors if one.numbers is None]
+    numbers = [f"{one.title} {row[one.column]}" for one in study.factors if one.numbers]
+    told = [f"with {listed(words)}"] if words else []
+    return " ".join([*told, f"at {listed(numbers)}"] if numbers else told)
 
 
 def _level(factor: Factor, level: str) -> str:

@@ -319,7 +319,7 @@ def test_ctrl_c_ends_a_training(folder: Folder) -> None:
             convergence(build, **LEARNS | {"steps": 10**5})
     """)
     with subprocess.Popen(
-        [sys.executable, "-m", "pytest", *QUIET, "--dlbench-report"],
+        [sys.executable, "-m", "pytest", *QUIET, "--dlbench-report", "--dlbench-engine=fit"],
         cwd=folder.path,
         env=folder.environment(),
         stdout=subprocess.PIPE,

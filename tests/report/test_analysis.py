@@ -103,3 +103,13 @@ def test_a_module_without_records_still_has_its_section(run_of: Callable[..., Ru
     figure = {"case": "b.py::t", "module": "b.py", "caption": "", "png": ""}
     run = run_of([], modules={"a.py": {"theory": "# A", "discussion": ""}}, figures=[figure])
     assert [analysis.module for analysis in analyses(run)] == ["a.py", "b.py"]
+
+
+def test_levels_tell_numbers_apart(trained: Callable[..., Record]) -> None:
+    """Numbers that differ have levels of their own; those that differ by rounding share one."""
+    close = [trained("test_a", {"x": x}) for x in (0.100001, 0.100002)]
+    assert studies(close)[0].factors[0].levels == ("0.100001", "0.100002")
+    same = [trained("test_a", {"x": x, "y": y}) for x, y in ((0.1 + 0.2, 1), (0.3, 2), (0.6, 3))]
+    (study,) = studies(same)
+    levels = {factor.name: factor.levels for factor in (*study.factors, *study.following)}
+    assert levels["x"] == ("0.3", "0.6")

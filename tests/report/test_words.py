@@ -159,12 +159,12 @@ def test_an_optimum_at_the_end_of_a_grid_is_said(
 def test_many_cases_are_told_by_the_best_and_the_failed(
     trained: Callable[..., Record], study_of: Callable[..., Study]
 ) -> None:
-    """Of twenty cases the best is told, and each that failed is named, up to eight."""
+    """Of twenty cases the best is told, and each that failed is named, up to six."""
     records = [trained("test_a", {"x": x}, diverged=5 if x < 12 else 0) for x in range(20)]
     best, failed = words.findings(study_of(records))
     assert best.startswith("Best of 20: At x ")
-    assert failed.startswith("No seed trained in 12 of 20 cases: at x 0, ")
-    assert failed.endswith("and 4 more.")
+    assert failed.startswith("No seed trained in 12 of 20 cases: at x 0; ")
+    assert failed.endswith("; and 6 more.")
 
 
 def test_all_failed_is_the_headline(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 import pytest
 
@@ -111,6 +112,24 @@ def test_a_broken_picture_is_a_sentence(run_of: Callable[..., Run], tmp_path: Pa
     html = write_report(run_of([], figures=[figure]), tmp_path).read_text(encoding="utf-8")
     assert "is no PNG" in html
     assert "<img" not in html
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["$\\frac{$", "a $x$ b $y$", "學習率", "🚀\n\t\x00\x1b[31m", "</svg><script>", "x" * 300, ""],
+)
+def test_any_name_can_be_drawn(
+    trained: Callable[..., Record], run_of: Callable[..., Run], tmp_path: Path, name: str
+) -> None:
+    """No name of a parameter or a value stops a figure, or breaks its file."""
+    records = [trained("test_a", {name: value, "y": y}) for value in (name, "b") for y in (1, 2)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_report(run_of(records), tmp_path)
+    drawings = list((tmp_path / "figures").glob("*.svg"))
+    assert len(drawings) == 3
+    for path in drawings:
+        assert ElementTree.fromstring(path.read_bytes()).tag.endswith("svg")  # noqa: S314 - ours
 
 
 def test_an_empty_run_leaves_only_its_page(run_of: Callable[..., Run], tmp_path: Path) -> None:

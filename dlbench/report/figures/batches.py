@@ -46,13 +46,14 @@ def batch_sizes(study: Study, palette: Palette) -> Iterator[Drawing]:
         for frame, what in ((steps, f"{study.update}s to target"), (samples, "samples to target")):
             axes = next(places)
             marks.scatter(axes, study, frame, higher=False, hue=hue, palette=palette)
-            _finish(axes, frame["value"].to_numpy(), factor, what)
+            _scales(axes, frame["value"].to_numpy(), factor)
             marks.at_edge(axes, frame, word="never", top=True, colour=ORANGE)
+            _labels(axes, factor, what)
     if timed:
         speed = study.cases.set_index("record")["samples_per_second"]
         data["samples_per_second"] = speed.reindex(data["record"]).to_numpy()
         _throughput(next(places), study, factor)
-    marks.legend(figure, study, palette, hue, list(study.seeds["regime"].unique()))
+    marks.legend(figure, study, palette, hue, set(steps.dropna(subset="value")["regime"]))
     caption = _caption(study, to_target=bool(to_target))
     yield Drawing("by-batch_size", figure, caption, _alt(study, timed=bool(timed)), data)
 
@@ -64,18 +65,23 @@ def _throughput(axes: Axes, study: Study, factor: Factor) -> None:
         frame, x="number", y="samples_per_second", estimator="median", errorbar=None,
         marker="o", color=INK, linewidth=1.2, ax=axes,
     )  # fmt: skip
-    _finish(axes, frame["samples_per_second"].to_numpy(), factor, "samples per second")
+    _scales(axes, frame["samples_per_second"].to_numpy(), factor)
+    _labels(axes, factor, "samples per second")
 
 
-def _finish(axes: Axes, values: np.ndarray, factor: Factor, what: str) -> None:
+def _scales(axes: Axes, values: np.ndarray, factor: Factor) -> None:
     axes.set_xscale("log")
     if np.isfinite(values).any():
         axes.set_yscale("log")
-    axes.margins(x=0.1, y=0.12)
+    axes.margins(y=0.12)
     numbers = factor.numbers or ()
     axes.set_xlim(min(numbers) / 1.5, max(numbers) * 1.5)
+
+
+def _labels(axes: Axes, factor: Factor, what: str) -> None:
     axes.set(xlabel="batch size (samples)", ylabel=what)
     plain_numbers(axes.yaxis)
+    numbers = factor.numbers or ()
     axes.set_xticks(list(numbers), [number(one) for one in numbers])
     axes.minorticks_off()
 

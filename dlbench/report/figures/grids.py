@@ -55,8 +55,8 @@ def _cells(study: Study, down: Factor, across: Factor) -> pd.DataFrame:
             steps = seeds["steps_to_target"]
             value = words.reached(study, record).median
             there = int(np.isfinite(steps).sum())
-            first = whole(value) if np.isfinite(value) else "only" if there else "never:"
-            text = f"{first}\n{there} of {len(steps)}"
+            first = whole(value) if np.isfinite(value) else "only"
+            text = f"{first}\n{there} of {len(steps)}" if there else "never"
         else:
             value = words.final_spread(study, record, str(study.loss_name)).median
             text = number(value) if np.isfinite(value) else "diverged"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,21 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from dlbench.report.study import Factor, Study
+
+    Array: TypeAlias = NDArray[np.float64]
 
 EDGE = 0.955
 """Where marks stand that have no finite place: a share of the panel's height."""
 
 DECADE = 10.0
+MANY = 40
+"""More seeds a case are told by the density of their marks."""
+
+LEAST_SPAN = 0.04
+"""An axis spans at least this share of its values: below, rounding would look like a finding."""
 
 
 def points(study: Study, column: str, factor: Factor) -> pd.DataFrame:
@@ -37,7 +45,9 @@ def points(study: Study, column: str, factor: Factor) -> pd.DataFrame:
     frame["value"] = frame[column].where(np.isfinite(frame[column]))
     if column != "steps_to_target":
         frame["value"] = frame["value"].where(frame["regime"] != "diverged")
-    kept = ["record", "seed", "regime", "number", "value"]
+    others = [frame[one.column].astype(str) for one in study.others(factor)]
+    frame["series"] = ["|".join(levels) for levels in zip(*others, strict=True)] if others else ""
+    kept = ["record", "seed", "regime", "number", "value", "series"]
     return frame[[*kept, *(one.column for one in study.factors)]]
 
 
@@ -45,7 +55,7 @@ def medians(study: Study, frame: pd.DataFrame, *, higher: bool) -> pd.DataFrame:
     """Return a row a case: the median of its seeds, the failed counted as the worst."""
     rows = [
         {
-            **case.iloc[0][["record", "number", *(one.column for one in study.factors)]],
+            **case.iloc[0][["record", "number", "series", *(one.column for one in study.factors)]],
             "median": spread(case["value"], higher=higher).median,
         }
         for _, case in frame.groupby("record", sort=False)
@@ -71,12 +81,10 @@ def scatter(  # noqa: PLR0913 - all but two by keyword
     """
     middle = medians(study, frame, higher=higher)
     lines = middle.dropna(subset="median")
-    rest = [one.column for one in study.factors if one is not hue][1:]
     if len(lines):
         by_hue: dict[str, Any] = {"color": QUIET}
         if hue:
             by_hue = {"hue": hue.column, "palette": palette.colour_map(hue)}
-        lines = lines.assign(series=lines[rest].astype(str).agg(" ".join, axis=1) if rest else "")
         sns.lineplot(
             lines, x="number", y="median", units="series", estimator=None, ax=axes, legend=False,
             linewidth=1.2, zorder=2, **by_hue,
@@ -87,12 +95,19 @@ def scatter(  # noqa: PLR0913 - all but two by keyword
         colours = palette.colour_map(hue) if hue else REGIME_COLOURS
         sns.scatterplot(
             shown, x="number", y="value", hue=hue.column if hue else "regime", palette=colours,
-            style="regime", markers=REGIME_MARKS, s=30, linewidth=0.5, edgecolor="white",
-            legend=False, ax=axes, zorder=3,
+            style="regime", markers=REGIME_MARKS, legend=False, ax=axes, zorder=3,
+            **dots(shown),
         )  # fmt: skip
 
 
-def _beside(shown: pd.DataFrame, hue: Factor | None) -> np.ndarray:
+def dots(shown: pd.DataFrame) -> dict[str, Any]:
+    """Return how a mark a seed looks: where they are many, small and without an edge."""
+    if shown.groupby("record").size().max() > MANY:
+        return {"s": 12, "linewidth": 0, "alpha": 0.45}
+    return {"s": 30, "linewidth": 0.5, "edgecolor": "white"}
+
+
+def _beside(shown: pd.DataFrame, hue: Factor | None) -> Array:
     """Return a factor near 1 a mark: seeds, and the series of a hue, stand beside each other."""
     seeds = shown.groupby("record")["seed"].rank().to_numpy()
     seeds = (seeds - (seeds.max() + 1) / 2) / max(seeds.max() - 1, 1)
@@ -104,16 +119,27 @@ def _beside(shown: pd.DataFrame, hue: Factor | None) -> np.ndarray:
     return np.asarray(wide ** (0.5 * seeds + 1.5 * series), dtype=float)
 
 
-def scale(axes: Axes, numbers: pd.Series[Any], values: pd.Series[Any], *, share: bool) -> None:
+def scale(axes: Axes, numbers: Array, values: Array, *, share: bool) -> None:
     """Set the axes' scales by what they hold: logarithmic from a decade on, if all is above 0.
 
     Shares such as an accuracy stay on a linear axis.
+
+    Args:
+        axes: the panel.
+        numbers: along x, shape `(marks,)`.
+        values: along y, those of lines across included; NaN where there is none.
+        share: whether y stays linear.
     """
     if span(numbers) >= DECADE:
         axes.set_xscale("log")
     if not share and span(values) > DECADE:
         axes.set_yscale("log")
     axes.margins(x=0.08)
+    known = values[np.isfinite(values)]
+    middle = float(np.median(known)) if known.size else 0.0
+    half = LEAST_SPAN * abs(middle)
+    if known.size and known.max() - known.min() < half:
+        axes.set_ylim(middle - half, middle + half)
 
 
 def at_edge(axes: Axes, frame: pd.DataFrame, *, word: str, top: bool, colour: str) -> None:
@@ -142,7 +168,7 @@ def at_edge(axes: Axes, frame: pd.DataFrame, *, word: str, top: bool, colour: st
             markeredgewidth=0.7, linestyle="none", transform=transform, clip_on=False, zorder=5,
         )  # fmt: skip
         axes.annotate(
-            f"{len(group)} of {seeds}\n{word}",
+            f"{len(group)}/{seeds}\n{word}",
             (place, share),
             xycoords=transform,
             xytext=(0, -8 if top else 8),
@@ -189,7 +215,7 @@ def legend(
         )
 
 
-def span(values: pd.Series[Any]) -> float:
+def span(values: Array | pd.Series[Any]) -> float:
     """Return how many times the smallest value the largest is; 1 where they are not above 0."""
     known = values[np.isfinite(values)]
     return float(known.max() / known.min()) if len(known) and known.min() > 0 else 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ class Trend:
         """Return a metric's curves and bands, and the part of its axis that is worth drawing."""
         curves = study.curves[study.curves["metric"] == metric]
         frame = bands(curves, higher=study.higher(metric))
-        return cls(study, metric, curves, frame, *_limits(study, metric, curves, frame))
+        return cls(study, metric, curves, frame, *_limits(study, metric, frame))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +98,7 @@ def draw(axes: Axes, panel: Panel, hue: Factor | None, palette: Palette) -> None
     _finish(axes, panel, frame)
 
 
-def _limits(
-    study: Study, metric: str, curves: pd.DataFrame, frame: pd.DataFrame
-) -> tuple[float, float, bool]:
+def _limits(study: Study, metric: str, frame: pd.DataFrame) -> tuple[float, float, bool]:
     """Return what of a metric is worth drawing: what trained, and the beginning of what did not."""
     known = frame[["median", "low", "high"]].to_numpy().ravel()
     known = known[np.isfinite(known)]
@@ -109,8 +108,8 @@ def _limits(
     if study.higher(metric):
         goal = study.target[1] if study.target and study.target[0] == metric else -np.inf
         return _with_room(lowest, float(max(known.max(), goal)), log=False)
-    starts = curves.loc[curves["step"] == curves["step"].min(), "value"]
-    start = float(starts.max()) if starts.notna().any() else float(known.max())
+    starts = frame.loc[frame["step"] == frame["step"].min(), "high"]
+    start = float(starts.max()) if np.isfinite(starts).all() else float(known.max())
     failed = set(study.seeds.loc[study.seeds["regime"] == "diverged", "record"])
     trained = frame.loc[~frame["record"].isin(failed), "high"]
     highest = float(max(start, trained[np.isfinite(trained)].max() if len(trained) else start))
@@ -160,10 +159,12 @@ def _finish(axes: Axes, panel: Panel, frame: pd.DataFrame) -> None:
     axes.set_title(shortened(panel.title, 40))
     ends = frame.groupby("record")[panel.x].max()
     far = ends.max() > FAR * ends.min() > 0
+    smallest = float(frame.loc[frame[panel.x] > 0, panel.x].min())
     if far:
-        smallest = float(frame.loc[frame[panel.x] > 0, panel.x].min())
         axes.set_xscale("symlog", linthresh=smallest, linscale=0.4)
     axes.set_xlim(0, float(ends.max()) * (1.1 if far else 1.0) or 1.0)
+    if far:
+        axes.set_xticks([0.0, *_powers(smallest, float(ends.max()))])
     plain_numbers(axes.xaxis)
     if study.target and study.target[0] == trend.metric:
         line_label(axes, study.target[1], f"target {setting(study.target[1])}")
@@ -171,6 +172,13 @@ def _finish(axes: Axes, panel: Panel, frame: pd.DataFrame) -> None:
         line_label(axes, study.constant_loss, "best constant predictor")
     if panel.updates_per_epoch and not far:
         _count_epochs(axes, panel.updates_per_epoch)
+
+
+def _powers(low: float, high: float) -> list[float]:
+    """Return powers of ten up to `high`, at most five, none so near to `low` that 0 is in its way."""
+    first, last = math.floor(math.log10(low)) + 2, math.floor(math.log10(high))
+    every = max(1, math.ceil((last - first + 1) / 5))
+    return [10.0**power for power in range(last, first - 1, -every)][::-1]
 
 
 def _count_epochs(axes: Axes, updates: float) -> None:

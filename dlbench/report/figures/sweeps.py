@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dlbench.report import words
 from dlbench.report.figures import marks
 from dlbench.report.figures.drawing import Drawing
@@ -64,11 +66,15 @@ def _panel(axes: Axes, study: Study, palette: Palette, factor: Factor, metric: s
     higher = study.higher(metric)
     frame = marks.points(study, f"final_{metric}", factor)
     marks.scatter(axes, study, frame, higher=higher, hue=_hue(study, factor), palette=palette)
-    marks.scale(axes, frame["number"], frame["value"], share=higher)
+    lines = {}
     if study.target and study.target[0] == metric:
-        line_label(axes, study.target[1], f"target {setting(study.target[1])}")
+        lines[study.target[1]] = f"target {setting(study.target[1])}"
     if metric == study.loss_name and study.constant_loss is not None:
-        line_label(axes, study.constant_loss, "best constant predictor")
+        lines[study.constant_loss] = "best constant predictor"
+    shown = np.array([*frame["value"], *lines], dtype=float)
+    marks.scale(axes, frame["number"].to_numpy(), shown, share=higher)
+    for height, text in lines.items():
+        line_label(axes, height, text)
     marks.at_edge(axes, frame, word="diverged", top=not higher, colour=RED)
     axes.set(xlabel=factor.title, ylabel=f"final {study.axis(metric)}")
     plain_numbers(axes.xaxis)

@@ -58,7 +58,7 @@ def test_never_is_marked_at_the_edge(trained: Callable[..., Record], draw: Draw,
     for axes in drawing.figure.axes[:2]:
         ((size, _),) = look.crosses(axes)
         assert size == 500
-        assert "5 of 5\nnever" in look.texts(axes)
+        assert "5/5\nnever" in look.texts(axes)
 
 
 def test_without_target_only_the_throughput(trained: Callable[..., Record], draw: Draw) -> None:
