@@ -152,7 +152,7 @@ def test_gradients_at_the_start(convergence: Convergence) -> None:
     first = sizes[sizes["layer"] == 1].groupby(["activation", "hidden layers"])["gradient"].median()
     for name, factor in factors.items():
         measured = (first[name, 8] / first[name, 4]) ** (1 / 4)
-        assert measured == pytest.approx(factor, rel=0.15)
+        assert measured == pytest.approx(factor, rel=0.2)  # 3,000 draws of ten other seeds: 0.18
 
 
 @pytest.mark.parametrize("depth", [1, 4, 8])

@@ -97,14 +97,14 @@ def test_gradient_noise(convergence: Convergence, workload: Workload) -> None:
         alone = [gradient(samples.take(slice(row, row + 1))) for row in range(count)]
         trace = mean_square(one - whole for one in alone)
         for size in (1, 4, 32, 100, count):
-            batches = [generator.choice(count, size, replace=False) for _ in range(100)]
+            batches = [generator.choice(count, size, replace=False) for _ in range(500)]
             drawn = mean_square(gradient(samples.take(batch)) - whole for batch in batches)
             theory = trace / size * (count - size) / (count - 1)
             assert drawn == pytest.approx(theory, rel=0.3, abs=1e-6 * trace)
             rows.append((stage, size, drawn, theory, mean_square([whole])))
     convergence.figure(
         draw_noise(rows[:4] + rows[5:-1]),
-        "The noise in the gradient of a batch, from a hundred drawn batches and from theory, and the "
+        "The noise in the gradient of a batch, from 500 drawn batches and from theory, and the "
         "signal: the squared length of the gradient of all samples. They cross at the noise scale.",
     )
 

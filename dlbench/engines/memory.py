@@ -1,7 +1,8 @@
-"""How many runs and samples fit into memory at once."""
+"""How much is computed at once: the runs and samples that fit into memory, and the threads for it."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 SHARE = 0.2
 """The share of the device's memory that a step of all runs may take."""
 EVALUATION_BYTES = 2**28
 """What one chunk of an evaluation may take: 256 MiB."""
+
+
+SHARED_FROM = 2**28
+"""Bytes computed in a step from which on threads share it: 256 MiB, some tens of milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,8 @@ class Budget:
 
     runs: int
     """Runs in one program."""
+    step_bytes: int
+    """What one update of one run computes."""
     sample_bytes: int
     """What the evaluation of one sample by one run takes."""
 
@@ -70,7 +77,30 @@ def measured_budget(step: Callable[[], object], evaluate: Callable[[], object]) 
         evaluate()
     runs = int(SHARE * memory() / max(1, stepping.total))
     # A power of two: chunks of one size share one traced step.
-    return Budget(runs=2 ** max(0, runs.bit_length() - 1), sample_bytes=max(1, evaluating.total))
+    return Budget(
+        runs=2 ** max(0, runs.bit_length() - 1),
+        step_bytes=stepping.total,
+        sample_bytes=max(1, evaluating.total),
+    )
+
+
+@contextlib.contextmanager
+def threads_for(work: int) -> Iterator[None]:
+    """Inside the block PyTorch computes on one thread, unless a step is large enough to be shared.
+
+    Threads that share small operations wait for each other at each of them; where another process
+    has one of the cores, that took 20 times as long as one thread (measured on 2 cores).
+
+    Args:
+        work: bytes that one step of all runs computes.
+    """
+    before = torch.get_num_threads()
+    if work < SHARED_FROM:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def memory() -> int:

@@ -18,7 +18,7 @@ from dlbench.engines.compilation import compiled_step, worth_compiling
 from dlbench.engines.draws import portable_draws
 from dlbench.engines.evaluation import constant_loss
 from dlbench.engines.fit import compiled
-from dlbench.engines.memory import Budget, is_out_of_memory, measured_budget
+from dlbench.engines.memory import Budget, is_out_of_memory, measured_budget, threads_for
 from dlbench.engines.program import Program, take, trace
 from dlbench.engines.proof import prove, updates_to_prove
 from dlbench.engines.state import Lane, array_digest, initial_digest, state_of
@@ -102,7 +102,12 @@ class _Trainer:
 
     def train(self) -> tuple[Curves, list[str]]:
         """Return the curves, shape `(runs, points)` each, and the digests of the starts."""
-        budget = self._measured_budget()
+        with threads_for(0):
+            budget = self._measured_budget()
+        with threads_for(budget.step_bytes * min(budget.runs, len(self.lanes))):
+            return self._train_chunks(budget)
+
+    def _train_chunks(self, budget: Budget) -> tuple[Curves, list[str]]:
         size = min(budget.runs, len(self.lanes))
         parts: list[Curves] = []
         starts: list[str] = []

@@ -122,7 +122,7 @@ def styled() -> Iterator[None]:
     nor a name that leaves no room for the panel stops a run whose warnings are errors.
     """
     with matplotlib.style.context(["default", THEME]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
         warnings.filterwarnings("ignore", "constrained_layout not applied", UserWarning)
         yield
 

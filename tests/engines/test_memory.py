@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from dlbench.engines import memory
-from dlbench.engines.memory import Budget, is_out_of_memory, measured_budget
+from dlbench.engines.memory import (
+    SHARED_FROM,
+    Budget,
+    is_out_of_memory,
+    measured_budget,
+    threads_for,
+)
 
 
 def test_counts_what_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,7 +25,7 @@ def test_counts_what_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     def evaluate() -> object:
         return torch.zeros(256)
 
-    assert measured_budget(step, evaluate) == Budget(runs=4, sample_bytes=1024)
+    assert measured_budget(step, evaluate) == Budget(runs=4, step_bytes=2**21, sample_bytes=1024)
 
 
 def test_one_run_is_always_tried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,8 +36,8 @@ def test_one_run_is_always_tried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_evaluates_in_portions() -> None:
     """The samples of all runs together stay within 256 MiB, and at least one is taken."""
-    assert Budget(runs=1, sample_bytes=2**20).samples(16) == 16
-    assert Budget(runs=1, sample_bytes=2**40).samples(16) == 1
+    assert Budget(runs=1, step_bytes=1, sample_bytes=2**20).samples(16) == 16
+    assert Budget(runs=1, step_bytes=1, sample_bytes=2**40).samples(16) == 1
 
 
 def test_memory_is_the_machines() -> None:
@@ -52,3 +58,17 @@ def test_memory_is_the_machines() -> None:
 def test_knows_when_memory_ran_out(error: Exception, out: bool) -> None:
     """PyTorch's words for it are told from other errors."""
     assert is_out_of_memory(error) is out
+
+
+def test_small_steps_are_not_shared() -> None:
+    """A small step runs on one thread, a large one on those there are; after it all is as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with threads_for(SHARED_FROM):
+            assert torch.get_num_threads() == 2
+        with threads_for(SHARED_FROM - 1):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -337,7 +337,7 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def tight(*measured: Any) -> Budget:
         measured_budget(*measured)
-        return Budget(runs=2, sample_bytes=1 << 26)
+        return Budget(runs=2, step_bytes=1, sample_bytes=1 << 26)
 
     whole = train(small(5), engine="vectorized")
     monkeypatch.setattr(vectorized, "measured_budget", tight)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import warnings
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -129,7 +129,7 @@ def test_any_name_can_be_drawn(
     drawings = list((tmp_path / "figures").glob("*.svg"))
     assert len(drawings) == 3
     for path in drawings:
-        assert ElementTree.fromstring(path.read_bytes()).tag.endswith("svg")  # noqa: S314 - ours
+        assert ET.fromstring(path.read_bytes()).tag.endswith("svg")  # noqa: S314 - ours
 
 
 def test_an_empty_run_leaves_only_its_page(run_of: Callable[..., Run], tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from dlbench.report import words
 from dlbench.report.figures.drawing import Drawing
@@ -60,7 +60,7 @@ def totals(study: Study, _: Palette) -> Iterator[Drawing]:
         )  # fmt: skip
     axes.set(xlabel="parameters", ylabel="")
     axes.xaxis.set_major_formatter(FuncFormatter(_compact))
-    axes.xaxis.minorticks_off()
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.grid(visible=False, axis="y")
     caption = "parameters, each counted once however many layers share it"
     if len(data) > len(shown):

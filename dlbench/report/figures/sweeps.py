@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.ticker import NullLocator
 
 from dlbench.report import words
 from dlbench.report.figures import marks
@@ -81,7 +82,7 @@ def _panel(axes: Axes, study: Study, palette: Palette, factor: Factor, metric: s
     plain_numbers(axes.yaxis)
     if len(factor.levels) <= MOST_TICKS:
         axes.set_xticks([factor.number(one) for one in factor.levels], list(factor.levels))
-        axes.xaxis.minorticks_off()
+        axes.xaxis.set_minor_locator(NullLocator())
     return frame
 
 
