@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -16,19 +17,22 @@ PACKAGES = ("dlbench", "keras", "torch", "numpy", "pytest", "pytest-benchmark")
 
 
 def environment() -> dict[str, Plain]:
-    """Return Python, package versions, device, threads and determinism as builtins."""
-    import keras
+    """Return Python, package versions, device, threads and determinism as builtins.
+
+    A loop of another framework need not have loaded Keras: what only Keras could tell is None then.
+    """
     import torch
 
+    keras = sys.modules.get("keras")
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "backend": keras.backend.backend(),
+        "backend": keras.backend.backend() if keras else None,
         # Keras chooses its device itself, whatever PyTorch's default is.
-        "device": str(keras.ops.convert_to_tensor(0).device),
+        "device": str(keras.ops.convert_to_tensor(0).device) if keras else None,
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "precision": keras.config.floatx(),
+        "precision": keras.config.floatx() if keras else None,
         **{name: _version(name) for name in PACKAGES},
     }
 

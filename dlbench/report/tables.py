@@ -239,7 +239,7 @@ def _seed_table(study: Study, record: int) -> Inner | None:
     columns += ["steps_to_target"] if study.target else []
     return {
         "caption": "by seed",
-        "columns": ["seed", *(humanized(column) for column in columns)],
+        "columns": ["seed", *(_title(study, column) for column in columns)],
         "rows": [
             [str(row["seed"]), *(_value(column, row[column]) for column in columns)]
             for _, row in seeds.iterrows()
@@ -268,6 +268,13 @@ def _layer_table(study: Study, record: int) -> Inner | None:
             for _, row in shown.iterrows()
         ],
     }
+
+
+def _title(study: Study, column: str) -> str:
+    if column == "steps_to_target":
+        return f"{study.update}s to target"
+    name = column.removeprefix("final_")
+    return f"final {humanized(name)}" if name != column else column
 
 
 def _value(column: str, value: object) -> str:

@@ -63,6 +63,8 @@ def test_seeds_stand_behind_a_case(
     """Each row carries its seeds, a line each, with regime and target."""
     inner = table(study_of([trained("test_a", {}, diverged=2)]))["rows"][0]["inner"]
     assert inner is not None
+    assert inner["columns"][1::3] == ["regime", "final validation accuracy"]
+    assert inner["columns"][-1] == "updates to target"
     assert [line[0] for line in inner["rows"]] == ["0", "1", "2", "3", "4"]
     assert [line[1] for line in inner["rows"]] == ["diverged"] * 2 + ["converged"] * 3
     assert [line[-1] for line in inner["rows"][:2]] == ["never", "never"]
