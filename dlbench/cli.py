@@ -129,7 +129,20 @@ def _report(options: argparse.Namespace) -> None:
     if not run.records and not run.figures:
         raise RecordError(f"{options.run}: no case of dlbench's is in it")
     beside = options.run.parent if options.run.name == "run.json" else Path("report")
-    page = write_report(run, options.to or beside)
+    from rich.console import Console
+    from rich.progress import Progress
+
+    # To stderr, and only on a terminal: what is printed is the page's path alone.
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("writing the report")
+        page = write_report(
+            run,
+            options.to or beside,
+            on_progress=lambda done, total, title: progress.update(
+                task, completed=done, total=total, description=title
+            ),
+        )
     sys.stdout.write(f"{page}\n")
     if options.open:
         import webbrowser

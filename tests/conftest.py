@@ -60,7 +60,7 @@ NO_PAGE = """
 import dlbench.report
 
 
-def write_report(run, folder):
+def write_report(run, folder, on_progress=None):
     (folder / "index.html").write_text("page")
     return folder / "index.html"
 
@@ -237,7 +237,7 @@ def stub_report(monkeypatch: pytest.MonkeyPatch, loaded: None) -> None:
     """Write a page of one word, where the page itself is not what is tested."""
     del loaded
 
-    def write(run: object, folder: Path) -> Path:
+    def write(run: object, folder: Path, on_progress: object = None) -> Path:
         del run
         (folder / "index.html").write_text("page", encoding="utf-8")
         return folder / "index.html"

@@ -67,74 +67,71 @@ def one_of(choices: Sequence[str]) -> Callable[[str], str]:
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Declare the options and ini keys."""
+    """Declare the options, and an ini key for each."""
     group = parser.getgroup("dlbench", "training benchmarks (dlbench)")
-    group.addoption(
-        "--dlbench-seeds",
-        dest="dlbench_seeds",
-        metavar="N",
-        type=seed_range,
-        help=f"train every experiment from the seeds 0 to N-1 (default: {DEFAULT_SEEDS}), or from A "
-        "to B when given as A-B; a case that names its own seeds keeps them",
-    )
-    group.addoption(
-        "--dlbench-quick",
-        dest="dlbench_quick",
-        action="store_true",
-        default=None,
-        help=f"a first look: {QUICK_SEEDS} seeds, at most {QUICK_STEPS} updates a run, at most "
-        f"{QUICK_CASES} cases a test; bounds are shown, not enforced",
-    )
-    group.addoption(
-        "--dlbench-engine",
-        dest="dlbench_engine",
-        choices=ENGINES,
-        help="auto (default): train all seeds in one program, where its first updates agree with "
-        "Keras' fit, else by fit; vectorized: the same, but what cannot be is an error; fit: one "
-        "model.fit a seed",
-    )
-    group.addoption(
-        "--dlbench-compile",
-        dest="dlbench_compile",
-        choices=COMPILE,
-        help="auto (default): torch.compile the training step where that repays its cost; never",
-    )
-    group.addoption(
-        "--dlbench-device",
-        dest="dlbench_device",
-        metavar="auto|cpu|cuda[:N]",
-        type=device_name,
-        help="where to train (default: auto, the device that Keras chooses)",
-    )
-    group.addoption(
-        "--dlbench-workload",
-        dest="dlbench_workload",
-        metavar="FILE.py:NAME",
-        help="what the `workload` fixture returns: a Workload, or a function that makes one "
-        "(default: scikit-learn's digits). Bounds of tests that use it are shown, not enforced",
-    )
-    group.addoption(
-        "--dlbench-report",
-        dest="dlbench_report",
-        metavar="DIR",
-        nargs="?",
-        const="report",
-        help="write the report to DIR/index.html and the run to DIR/run.json "
-        "(without DIR: report; default: no report)",
-    )
-    parser.addini("dlbench_seeds", "as --dlbench-seeds", default="")
-    parser.addini("dlbench_quick", "as --dlbench-quick (true or false)", type="bool", default=False)
-    parser.addini("dlbench_engine", "as --dlbench-engine", default="")
-    parser.addini("dlbench_compile", "as --dlbench-compile", default="")
-    parser.addini("dlbench_device", "as --dlbench-device", default="")
-    parser.addini("dlbench_workload", "as --dlbench-workload", default="")
-    parser.addini("dlbench_report", "as --dlbench-report=DIR; empty for no report", default="")
+    for name, text, settings in (*_SEEDS_AND_ENGINE, *_WHAT_AND_WHERE):
+        group.addoption(f"--dlbench-{name}", dest=f"dlbench_{name}", help=text, **settings)
+        is_flag = settings.get("action") == "store_true"
+        parser.addini(
+            f"dlbench_{name}",
+            f"as --dlbench-{name}{' (true or false)' if is_flag else ''}",
+            type="bool" if is_flag else "string",
+            default=False if is_flag else "",
+        )
     parser.addini(
         "dlbench_keras_backend",
         "set KERAS_BACKEND to this before anything imports keras, where it is not set; without it "
         "`torch` is set where PyTorch is the only backend installed",
         default="",
     )
+
+
+_SEEDS_AND_ENGINE: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    (
+        "seeds",
+        f"train every experiment from the seeds 0 to N-1 (default: {DEFAULT_SEEDS}), or from A to B "
+        "when given as A-B; a case that names its own seeds keeps them",
+        {"metavar": "N", "type": seed_range},
+    ),
+    (
+        "quick",
+        f"a first look: {QUICK_SEEDS} seeds, at most {QUICK_STEPS} updates a run, at most "
+        f"{QUICK_CASES} cases a test; bounds are shown, not enforced",
+        {"action": "store_true", "default": None},
+    ),
+    (
+        "engine",
+        "auto (default): train all seeds in one program, where its first updates agree with Keras' "
+        "fit, else by fit; vectorized: the same, but what cannot be is an error; fit: one model.fit "
+        "a seed",
+        {"choices": ENGINES},
+    ),
+    (
+        "compile",
+        "auto (default): torch.compile the training step where that repays its cost; never",
+        {"choices": COMPILE},
+    ),
+)
+
+_WHAT_AND_WHERE: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    (
+        "device",
+        "where to train (default: auto, the device that Keras chooses)",
+        {"metavar": "auto|cpu|cuda[:N]", "type": device_name},
+    ),
+    (
+        "workload",
+        "what the `workload` fixture returns: a Workload, or a function that makes one (default: "
+        "scikit-learn's digits). Bounds of tests that use it are shown, not enforced",
+        {"metavar": "FILE.py:NAME"},
+    ),
+    (
+        "report",
+        "write the report to DIR/index.html and the run to DIR/run.json (without DIR: report; "
+        "default: no report)",
+        {"metavar": "DIR", "nargs": "?", "const": "report"},
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import pytest
 
 from dlbench.plugin.options import from_here
+from dlbench.plugin.progress import Progress
 from dlbench.plugin.summary import summary_lines
 
 if TYPE_CHECKING:
@@ -133,7 +134,11 @@ class RunSession:
         try:
             run = self.run()
             write_run(run, folder / "run.json")
-            self.page = write_report(run, folder)
+            progress = Progress(self.config)
+            with progress.of("writing the report", "sections"):
+                self.page = write_report(
+                    run, folder, on_progress=lambda done, total, _: progress.update(done, total)
+                )
         except OSError as error:
             self.problems.append(f"{told}: {error.strerror or error}")
         except Exception:  # noqa: BLE001 - no defect of a report may hide what the tests found

@@ -152,7 +152,7 @@ def test_a_defect_of_the_page_hides_no_result(
 ) -> None:
     """Where drawing the page fails, the tests' results, the table and `run.json` are there."""
 
-    def write(run: object, folder: Path) -> Path:
+    def write(run: object, folder: Path, on_progress: object = None) -> Path:
         raise ZeroDivisionError("in a figure")
 
     monkeypatch.setattr("dlbench.report.write_report", write)
