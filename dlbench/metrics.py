@@ -119,7 +119,7 @@ def oscillation(curves: Array) -> Array:
     Args:
         curves: shape `(seeds, points)`, for which lower is better.
     """
-    known: NDArray[np.bool_] = np.isfinite(curves).all(axis=1, keepdims=True)
+    known: NDArray[np.bool_] = np.asarray(np.isfinite(curves).all(axis=1, keepdims=True))
     moves = np.diff(np.where(known, curves, 0.0), axis=1)
     total = np.abs(moves).sum(axis=1)
     rises = np.clip(moves, 0, None).sum(axis=1)

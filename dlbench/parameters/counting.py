@@ -169,10 +169,11 @@ def _optimizer_variables(optimizer: Any, model: Any) -> int:
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
             config = optimizer.get_config()  # Keras reads the rate in a way that NumPy 2 deprecates
     with isolated_keras(), keras.device("meta"):
-        if config is None:
-            fresh = keras.optimizers.get(optimizer)
-        else:
-            fresh = type(optimizer).from_config(config)
+        fresh = (
+            keras.optimizers.get(optimizer)
+            if config is None
+            else type(optimizer).from_config(config)
+        )
         fresh.build(model.trainable_variables)
         return sum(prod(variable.shape) for variable in fresh.variables)
 

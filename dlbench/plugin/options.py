@@ -71,13 +71,11 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("dlbench", "training benchmarks (dlbench)")
     for name, text, settings in (*_SEEDS_AND_ENGINE, *_WHAT_AND_WHERE):
         group.addoption(f"--dlbench-{name}", dest=f"dlbench_{name}", help=text, **settings)
-        is_flag = settings.get("action") == "store_true"
-        parser.addini(
-            f"dlbench_{name}",
-            f"as --dlbench-{name}{' (true or false)' if is_flag else ''}",
-            type="bool" if is_flag else "string",
-            default=False if is_flag else "",
-        )
+        ini = f"dlbench_{name}"
+        if settings.get("action") == "store_true":
+            parser.addini(ini, f"as --dlbench-{name} (true or false)", type="bool", default=False)
+        else:
+            parser.addini(ini, f"as --dlbench-{name}", default="")
     parser.addini(
         "dlbench_keras_backend",
         "set KERAS_BACKEND to this before anything imports keras, where it is not set; without it "
@@ -89,21 +87,27 @@ def add_options(parser: pytest.Parser) -> None:
 _SEEDS_AND_ENGINE: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "seeds",
-        f"train every experiment from the seeds 0 to N-1 (default: {DEFAULT_SEEDS}), or from A to B "
-        "when given as A-B; a case that names its own seeds keeps them",
+        (
+            f"train every experiment from the seeds 0 to N-1 (default: {DEFAULT_SEEDS}), or from A to B "
+            "when given as A-B; a case that names its own seeds keeps them"
+        ),
         {"metavar": "N", "type": seed_range},
     ),
     (
         "quick",
-        f"a first look: {QUICK_SEEDS} seeds, at most {QUICK_STEPS} updates a run, at most "
-        f"{QUICK_CASES} cases a test; bounds are shown, not enforced",
+        (
+            f"a first look: {QUICK_SEEDS} seeds, at most {QUICK_STEPS} updates a run, at most "
+            f"{QUICK_CASES} cases a test; bounds are shown, not enforced"
+        ),
         {"action": "store_true", "default": None},
     ),
     (
         "engine",
-        "auto (default): train all seeds in one program, where its first updates agree with Keras' "
-        "fit, else by fit; vectorized: the same, but what cannot be is an error; fit: one model.fit "
-        "a seed",
+        (
+            "auto (default): train all seeds in one program, where its first updates agree with Keras' "
+            "fit, else by fit; vectorized: the same, but what cannot be is an error; fit: one model.fit "
+            "a seed"
+        ),
         {"choices": ENGINES},
     ),
     (
@@ -121,14 +125,18 @@ _WHAT_AND_WHERE: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ),
     (
         "workload",
-        "what the `workload` fixture returns: a Workload, or a function that makes one (default: "
-        "scikit-learn's digits). Bounds of tests that use it are shown, not enforced",
+        (
+            "what the `workload` fixture returns: a Workload, or a function that makes one (default: "
+            "scikit-learn's digits). Bounds of tests that use it are shown, not enforced"
+        ),
         {"metavar": "FILE.py:NAME"},
     ),
     (
         "report",
-        "write the report to DIR/index.html and the run to DIR/run.json (without DIR: report; "
-        "default: no report)",
+        (
+            "write the report to DIR/index.html and the run to DIR/run.json (without DIR: report; "
+            "default: no report)"
+        ),
         {"metavar": "DIR", "nargs": "?", "const": "report"},
     ),
 )
