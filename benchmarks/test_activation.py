@@ -89,7 +89,7 @@ def test_linear_stacks_stop_at_the_floor(convergence: Convergence, task: str, la
     runs = convergence(stack, **FULL_BATCH, steps=STEPS[task])
     floor = affine_floor(stack)
     assert runs.curves["loss"].min() >= floor - 1e-6  # a theorem; 1e-6 is for rounding
-    assert runs.final("loss").median() <= 1.02 * floor
+    assert runs.final("loss").median() <= 1.02 * floor  # 3,000 draws of 16 other seeds: 1.002
     if task == "xor":
         assert floor == pytest.approx(math.log(2))
         assert runs.curves["accuracy"].max() <= 3 / 4  # a theorem
@@ -101,6 +101,7 @@ def test_activations_pass_the_floor(convergence: Convergence, task: str, activat
     """Two hidden layers, each with an activation, get far below the floor and learn the task."""
     network = getattr(workloads, task)(activation=activation, depth=2, width=16)
     runs = convergence(network, **FULL_BATCH, steps=STEPS[task])
+    # 100 other seeds, 3,000 draws of 16, the worst of all cases: 0.15 of the floor, 0.973.
     assert runs.final("loss").median() <= affine_floor(network) / 2
     assert runs.final("accuracy").median() >= 0.95
 
@@ -162,9 +163,9 @@ def test_depth(convergence: Convergence, activation: str, depth: int) -> None:
     network = workloads.digits_mlp(activation=activation, depth=depth)
     runs = convergence(network, learning_rate=0.1, epochs=5)
     if (activation, depth) in {("gelu", 8), ("sigmoid", 4), ("sigmoid", 8)}:
-        assert runs.final("loss").min() >= 2.25  # a guess among ten classes: ln 10 = 2.303
+        assert runs.final("loss").min() >= 2.25  # a guess: ln 10 = 2.303; 100 other seeds: 2.282
     else:
-        assert runs.final("loss").median() <= 1.9
+        assert runs.final("loss").median() <= 1.9  # 3,000 draws of 16 of them: 1.73
 
 
 def test_dead_units(convergence: Convergence) -> None:
@@ -185,8 +186,8 @@ def test_dead_units(convergence: Convergence) -> None:
         "ReLU units off for every training sample after three epochs: mean and range of five seeds.",
     )
     shares = dead.groupby("learning rate")["share of dead units"].mean()
-    assert shares[0.1] <= 0.15
-    assert shares[1.0] >= 0.4
+    assert shares[0.1] <= 0.15  # 3,000 draws of 5 of 40 other seeds: at most 0.12
+    assert shares[1.0] >= 0.4  # at least 0.48
 
 
 @pytest.mark.parametrize("activation", ["linear", "relu"])
@@ -195,7 +196,7 @@ def test_other_tasks(convergence: Convergence, task: str, activation: str) -> No
     """Where a line nearly suffices, the target is reached without any activation as well."""
     network = getattr(workloads, task)(activation=activation)
     runs = convergence(network, optimizer="adam", learning_rate=0.01, steps=150)
-    assert (runs.regimes == "converged").mean() >= 0.7
+    assert (runs.regimes == "converged").mean() >= 0.8  # 100 of 100 other seeds
 
 
 def affine_floor(workload: Workload) -> float:

@@ -61,27 +61,29 @@ if TYPE_CHECKING:
 # ---- one learning rate for all
 
 FIXED: dict[int | str, tuple[float, float, float]] = {
-    # batch size: the highest final loss, and how much of the loss's movement goes up: from, to
-    1: (2.0, 0.2, 0.6),
-    4: (0.3, 0.05, 0.4),
-    32: (0.1, 0.0, 0.05),
-    100: (0.1, 0.0, 0.05),
-    "full": (0.1, 0.0, 0.05),
+    # batch size: the final loss is at most, the share of its movement that goes up is from, to
+    1: (2.0, 0.2, 0.55),  # 100 other seeds, 3,000 draws of 16: at most 1.23, from 0.33 to 0.42
+    4: (0.4, 0.05, 0.4),  # 0.23, 0.10 to 0.27
+    32: (0.08, 0.0, 0.05),  # 0.063, 0 to 0.011
+    100: (0.065, 0.0, 0.05),  # 0.053, 0 to 0.002
+    "full": (0.065, 0.0, 0.05),  # 40 other seeds: 0.051, 0 to 0
 }
 
 
 @pytest.mark.parametrize("batch_size", FIXED)
 def test_fixed_rate(convergence: Convergence, workload: Workload, batch_size: int | str) -> None:
     """At one rate and for equally many updates, larger batches end lower and get there smoothly."""
-    runs = convergence(workload, learning_rate=0.1, batch_size=batch_size, steps=1000)
+    runs = convergence(
+        workload, learning_rate=0.1, batch_size=batch_size, steps=1000, seeds=seeds(batch_size)
+    )
     samples = len(workload.data.train)
     size = samples if batch_size == "full" else int(batch_size)
     assert runs.experiment["updates_per_epoch"] == math.ceil(samples / size)
-    highest_loss, smoothest, roughest = FIXED[batch_size]
-    assert runs.final("loss").median() <= highest_loss
+    highest, smoothest, roughest = FIXED[batch_size]
+    assert runs.final("loss").median() <= highest
     assert smoothest <= runs.oscillation("loss").median() <= roughest
     converged = (runs.regimes == "converged").mean()
-    assert converged == 0 if batch_size == 1 else converged >= 0.9
+    assert converged == 0 if batch_size == 1 else converged >= 0.9  # 0 and 1 of 100 other seeds
 
 
 # ---- how rough a batch is
@@ -100,6 +102,7 @@ def test_gradient_noise(convergence: Convergence, workload: Workload) -> None:
             batches = [generator.choice(count, size, replace=False) for _ in range(500)]
             drawn = mean_square(gradient(samples.take(batch)) - whole for batch in batches)
             theory = trace / size * (count - size) / (count - 1)
+            # From 15 other seeds: 0.26 apart for single samples, 0.16 for 4, 0.06 for 32 and 100.
             assert drawn == pytest.approx(theory, rel=0.3, abs=1e-6 * trace)
             rows.append((stage, size, drawn, theory, mean_square([whole])))
     convergence.figure(
@@ -112,12 +115,12 @@ def test_gradient_noise(convergence: Convergence, workload: Workload) -> None:
 # ---- the best learning rate for each
 
 BEST: dict[int | str, tuple[set[float], float]] = {
-    # batch size: the rates that win, and the highest loss over the run (mean log) at the winner
-    1: ({0.06}, 0.7),
-    4: ({0.06, 0.2}, 0.4),
-    32: ({0.2, 0.6}, -0.2),
-    100: ({0.6}, -0.5),
-    "full": ({0.6}, -1.0),
+    # batch size: the rates that win, and there the training loss over the run (mean log) is at most
+    1: ({0.06}, 0.77),  # 100 other seeds, 3,000 draws of 16: 0.73
+    4: ({0.2}, 0.45),  # 0.40
+    32: ({0.2, 0.6}, -0.1),  # -0.24, and 0.6 won 3 times
+    100: ({0.6}, -0.4),  # -0.56
+    "full": ({0.6}, -0.75),  # 40 other seeds: -0.95
 }
 
 
@@ -125,23 +128,26 @@ BEST: dict[int | str, tuple[set[float], float]] = {
 def test_best_rate(convergence: Convergence, workload: Workload, batch_size: int | str) -> None:
     """The best rate rises with the batch size, and at its own best rate a larger batch wins."""
     rates = [0.02, 0.06, 0.2, 0.6, 2.0]
-    by_rate = convergence.sweep(workload, learning_rate=rates, batch_size=batch_size, steps=200)
+    by_rate = convergence.sweep(
+        workload, learning_rate=rates, batch_size=batch_size, steps=200, seeds=seeds(batch_size)
+    )
     losses = {rate: runs.mean_log_loss().median() for rate, runs in by_rate.items()}
     best = min(rates, key=losses.__getitem__)
     assert rates[0] < best < rates[-1], f"the best rate {best} is an edge of the grid: extend it"
-    winners, highest_loss = BEST[batch_size]
+    winners, highest = BEST[batch_size]
     assert best in winners
-    assert losses[best] <= highest_loss
+    assert losses[best] <= highest
 
 
 # ---- a similar model, another task
 
 OTHERS: dict[tuple[str, int | str], float] = {
-    ("digits_cnn", 4): 1.4,
-    ("digits_cnn", 100): 0.8,
-    ("diabetes", 4): 0.5,
-    ("diabetes", 32): 0.48,
-    ("diabetes", "full"): 0.46,
+    # the final loss is at most
+    ("digits_cnn", 4): 1.6,  # 100 other seeds, 3,000 draws of 16: 1.38
+    ("digits_cnn", 100): 1.1,  # 0.75
+    ("diabetes", 4): 0.53,  # 0.495
+    ("diabetes", 32): 0.48,  # 0.462
+    ("diabetes", "full"): 0.465,  # 40 other seeds: 0.449
 }
 
 
@@ -156,6 +162,11 @@ def test_other_tasks(convergence: Convergence, task: str, batch_size: int | str)
 
 
 # ---- what the tests above are made of
+
+
+def seeds(batch_size: int | str) -> int | None:
+    """Return 4 seeds for a full batch, which costs as much as all others together; else the usual."""
+    return 4 if batch_size == "full" else None
 
 
 def gradient_after(workload: Workload, updates: int) -> Callable[[Samples], torch.Tensor]:

@@ -76,12 +76,12 @@ def test_stability_limit(convergence: Convergence, share_of_limit: float) -> Non
 
 EXPECTED = {
     # learning rate: the regimes that occur, and the share of the loss that is left at the end
-    10.0: ({"diverged", "stalled"}, 1.0, np.inf),
-    1.0: ({"diverged", "stalled", "slow"}, 0.4, 1.2),
-    0.1: ({"converged"}, 0.0, 0.1),
-    0.01: ({"slow"}, 0.5, 0.8),
-    0.001: ({"slow", "stalled"}, 0.9, 0.98),
-    0.0001: ({"slow", "stalled"}, 0.99, 1.0),
+    10.0: ({"diverged", "stalled"}, 1.0, np.inf),  # 100 other seeds, 3,000 draws of 16: from 5.98
+    1.0: ({"diverged", "stalled", "slow"}, 0.3, 1.2),  # 0.67 to 0.98
+    0.1: ({"converged"}, 0.0, 0.08),  # 0.051 to 0.064
+    0.01: ({"slow"}, 0.55, 0.82),  # 0.62 to 0.74
+    0.001: ({"slow", "stalled"}, 0.92, 0.98),  # 0.949 to 0.972
+    0.0001: ({"slow", "stalled"}, 0.985, 1.0),  # 0.993 to 0.997
 }
 
 
@@ -92,7 +92,7 @@ def test_learning_rate(convergence: Convergence, workload: Workload, learning_ra
     regimes, least, most = EXPECTED[learning_rate]
     assert set(runs.regimes) <= regimes
     assert least <= (runs.final("loss") / runs.at("loss", 0)).median() <= most
-    assert (runs.oscillation("loss").median() >= 0.2) == (learning_rate >= 1)
+    assert (runs.oscillation("loss").median() >= 0.2) == (learning_rate >= 1)  # 0.43, else 0.016
 
 
 def test_small_rates_take_one_path(convergence: Convergence, workload: Workload) -> None:
@@ -100,7 +100,7 @@ def test_small_rates_take_one_path(convergence: Convergence, workload: Workload)
     large = convergence(workload, learning_rate=0.01, steps=45, name="45 updates at 0.01")
     small = convergence(workload, learning_rate=0.001, steps=450, name="450 updates at 0.001")
     apart = (large.final("loss") / small.final("loss") - 1).abs()  # seed by seed
-    assert apart.max() <= 0.01
+    assert apart.max() <= 0.005  # 100 other seeds: 0.0008
 
 
 def test_sensitivity(convergence: Convergence, workload: Workload) -> None:
@@ -112,8 +112,8 @@ def test_sensitivity(convergence: Convergence, workload: Workload) -> None:
     assert 0 < best < len(rates) - 1, (
         f"the best rate {rates[best]} is an edge of the grid: extend it"
     )
-    assert (by_rate[rates[best - 1]].regimes == "converged").mean() >= 0.9
-    assert (by_rate[rates[best + 1]].regimes == "converged").mean() <= 0.1
+    assert (by_rate[rates[best - 1]].regimes == "converged").mean() >= 0.9  # 100 of 100 other seeds
+    assert (by_rate[rates[best + 1]].regimes == "converged").mean() <= 0.1  # 0 of 100
 
 
 # ---- a similar model, another task
@@ -124,7 +124,7 @@ OTHERS = {
     ("digits_cnn", 0.003): "crawls",
     ("diabetes", 1.0): "fails",
     ("diabetes", 0.03): "converges",
-    ("diabetes", 0.0001): "crawls",
+    ("diabetes", 0.001): "crawls",
 }
 
 
@@ -134,7 +134,9 @@ def test_other_tasks(convergence: Convergence, task: str, learning_rate: float) 
     runs = convergence(getattr(workloads, task)(), learning_rate=learning_rate, steps=150)
     converged = (runs.regimes == "converged").mean()
     if OTHERS[task, learning_rate] == "converges":
-        assert converged >= 0.7
+        assert (
+            converged >= 0.5
+        )  # 100 other seeds: 0.90 of the convolutional network, 1 of the other
     else:
         assert converged == 0
         assert runs.failed.all() == (OTHERS[task, learning_rate] == "fails")
