@@ -21,6 +21,11 @@ LEAST_WIDTH = 40
 
 COLORS = {"diverged": "red", "stalled": "red", "slow": "yellow", "converged": "green"}
 
+WIDE = 100
+"""Columns from which on the loss, too, has room for its spread."""
+NEGLIGIBLE = 1000
+"""A spread below this fraction of the median is not shown."""
+
 WORDS = (
     "median ± half the range over seeds; updates: until the target is first reached. converged: "
     "reached its target (without one: trained); slow: improving, target not reached; stalled: no "
@@ -74,13 +79,13 @@ def _table_lines(records: list[Record], width: int, *, color: bool) -> list[str]
         if test not in tests[-1:]:
             tests.append(test)
             table.add_row()  # rich has no cell that spans columns: the name takes this line's place
-        table.add_row(*_cells(record))
+        table.add_row(*_cells(record, wide=width >= WIDE))
     names = iter(tests)
     lines = _rendered(table, width, color=color)
     return [line or _printable(next(names)) for line in lines]
 
 
-def _cells(record: Record) -> list[str]:
+def _cells(record: Record, *, wide: bool) -> list[str]:
     by_seed: dict[str, Any] = record["metrics"] or {}
     validation = [values for key, values in by_seed.items() if key.startswith("final_val_")]
     timing = record["timing"]
@@ -88,7 +93,7 @@ def _cells(record: Record) -> list[str]:
     return [
         f"  {_label(record)}",
         _regimes(by_seed["regime"]),
-        _spread(by_seed.get("final_loss")),
+        _spread(by_seed.get("final_loss"), full=wide),
         _spread(validation[-1] if validation else None),
         _updates(by_seed.get("steps_to_target")),
         f"{timing['seconds'] * 1e3:.2f}" if timing and per_step else "-",
@@ -121,13 +126,15 @@ def _regimes(regimes: list[str]) -> str:
     )
 
 
-def _spread(values: list[float | None] | None) -> str:
-    """Return the median over seeds, and half the range from the lowest to the highest."""
+def _spread(values: list[float | None] | None, *, full: bool = True) -> str:
+    """Return the median over seeds, and in full half the range from the lowest to the highest."""
     known = [value for value in values or [] if value is not None]
     if not values or not known:
         return "nan" if values else "-"
-    half = (max(known) - min(known)) / 2
-    return f"{statistics.median(known):.3g} ±{half:.1g}"
+    median, half = statistics.median(known), (max(known) - min(known)) / 2
+    if not full or half < abs(median) / NEGLIGIBLE:
+        return f"{median:.3g}"
+    return f"{median:.3g} ±{half:.1g}"
 
 
 def _updates(values: list[float | None] | None) -> str:
