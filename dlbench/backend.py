@@ -1,8 +1,8 @@
 """Everything process-wide about Keras: its backend, its global state, its random numbers.
 
-This is the one module that knows Keras' private names. What it changes is changed for the length of
-a `with` block, and `tests/test_backend.py` fails when Keras moves a name. It imports nothing heavy:
-the plugin asks it for the backend in every pytest run of an environment.
+It knows most of Keras' private names (`docs/architecture.md` lists the rest). What it changes is
+changed for the length of a `with` block, and `tests/test_backend.py` fails when Keras moves a name.
+It imports nothing heavy: the plugin asks it for the backend in every pytest run of an environment.
 """
 
 # ruff: noqa: SLF001 - Keras' private names are what this module is for

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from dlbench.backend import on_device
 from dlbench.errors import EngineError, ExperimentError
+from dlbench.plain import digest
 
 if TYPE_CHECKING:
     from dlbench.engines.compilation import Compiling
@@ -76,6 +77,11 @@ def train_sweep(
         EngineError: the engine is "vectorized", and the experiments cannot be.
         ExperimentError: an unknown engine, or experiments that differ in more.
     """
+    if len({_without_rate(experiment) for experiment in experiments}) != 1:
+        raise ExperimentError(
+            "a sweep takes one or more experiments that differ in nothing but the learning rate; "
+            f"got {len(experiments)} that differ in more"
+        )
     if engine not in ENGINES:
         raise ExperimentError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     with on_device(device):
@@ -95,6 +101,14 @@ def train_sweep(
             note = str(reason)
         runs = _fit(experiments, on_progress)
     return [dataclasses.replace(run, engine_note=note) for run in runs]
+
+
+def _without_rate(experiment: Experiment) -> str:
+    """Return a digest of all that the runs of a sweep share."""
+    fields = experiment.to_builtins()
+    optimizer = {k: v for k, v in dict(fields["optimizer"]).items() if k != "learning_rate"}  # type: ignore[arg-type]
+    shared = {k: v for k, v in fields.items() if k not in {"id", "optimizer"}}
+    return digest([shared, optimizer, experiment.seeds])
 
 
 def _fit(experiments: Sequence[Experiment], on_progress: OnProgress) -> list[Runs]:

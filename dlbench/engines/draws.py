@@ -79,6 +79,11 @@ def _unit(seed: Any, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     return ((bits(state, math.prod(shape)) >> 8).to(dtype) * 2.0**-24).reshape(tuple(shape))
 
 
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    """Return the type to draw in: half precision holds neither 24 bits nor the tails."""
+    return dtype if dtype == torch.float64 else torch.float32
+
+
 def _dtype(dtype: Any) -> torch.dtype:
     import keras
     from keras.src.backend.torch.core import to_torch_dtype
@@ -94,8 +99,12 @@ def uniform(
     dtype: Any = None,
     seed: Any = None,
 ) -> Tensor:
-    """Return uniform numbers in [minval, maxval), as `keras.random.uniform`."""
-    return _unit(seed, shape, _dtype(dtype)) * (maxval - minval) + minval
+    """Return uniform numbers in [minval, maxval), as `keras.random.uniform`.
+
+    In half precision the largest may be rounded up to maxval.
+    """
+    made = _dtype(dtype)
+    return (_unit(seed, shape, _wide(made)) * (maxval - minval) + minval).to(made)
 
 
 def normal(
@@ -106,9 +115,10 @@ def normal(
     seed: Any = None,
 ) -> Tensor:
     """Return normal numbers, as `keras.random.normal` (Box and Muller 1958)."""
-    radius, angle = _unit(seed, (2, *shape), _dtype(dtype))
+    made = _dtype(dtype)
+    radius, angle = _unit(seed, (2, *shape), _wide(made))
     drawn = torch.sqrt(-2 * torch.log1p(-radius)) * torch.cos(2 * math.pi * angle)
-    return drawn * stddev + mean
+    return (drawn * stddev + mean).to(made)
 
 
 def truncated_normal(
@@ -120,8 +130,9 @@ def truncated_normal(
 ) -> Tensor:
     """Return normal numbers within two standard deviations, by the inverse distribution."""
     edge = math.erf(math.sqrt(2.0))
-    unit = _unit(seed, shape, _dtype(dtype)) + 2.0**-25  # never at the edges
-    return math.sqrt(2.0) * torch.erfinv(edge * (2 * unit - 1)) * stddev + mean
+    made = _dtype(dtype)
+    unit = _unit(seed, shape, _wide(made)) + 2.0**-25
+    return (math.sqrt(2.0) * torch.erfinv(edge * (2 * unit - 1)) * stddev + mean).to(made)
 
 
 def randint(

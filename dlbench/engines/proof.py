@@ -56,7 +56,7 @@ def prove(
         noise = _noise(names, fit.gradients)
         for name, before, theirs, part in zip(names, fit.before, fit.after, state, strict=True):
             ours = part[run].detach().cpu().numpy()
-            if not any(word in name for word in noise) and not agree(ours, theirs, before):
+            if not _is_of(name, noise) and not agree(ours, theirs, before):
                 raise NotVectorizable(
                     f"{name} differs from `fit`'s after {updates} updates by {_gap(ours, theirs):.2g}"
                 )
@@ -71,16 +71,23 @@ def prove(
 
 
 def _noise(names: Sequence[str], gradients: Sequence[float]) -> list[str]:
-    """Return names of variables whose gradient is nothing but rounding, and of their slots.
+    """Return the names of the variables whose gradient is nothing but rounding.
 
     The gradient of a bias before a batch normalization is 0; what is computed is noise, which Adam
     scales up to any size, another one in each engine. That is judged by `fit`'s gradient, not ours:
     a gradient that the vectorized engine lost must not excuse itself.
     """
     limit = NOISE * max(gradients, default=0.0)
-    noisy = [name for name, size in zip(names, gradients, strict=False) if 0 < size < limit]
-    # An optimizer's slot is called after its variable: `adam/dense_bias_velocity`.
-    return noisy + [f"{name.replace('/', '_')}_" for name in noisy]
+    return [name for name, size in zip(names, gradients, strict=False) if 0 < size < limit]
+
+
+def _is_of(name: str, variables: Sequence[str]) -> bool:
+    """Return whether a part of the state is one of the variables, or an optimizer's slot of one.
+
+    A slot is called after its variable: `adam/dense_bias_velocity`.
+    """
+    slot = name.rpartition("/")[2]
+    return any(name == v or slot.startswith(f"{v.replace('/', '_')}_") for v in variables)
 
 
 def agree(ours: np.ndarray, theirs: np.ndarray, before: np.ndarray) -> bool:

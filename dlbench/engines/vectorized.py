@@ -97,7 +97,10 @@ class _Trainer:
         self.validation = None if data.validation is None else _tensors(data.validation)
         self.program = Program(self.experiment, self.model)
         self.proved = False
-        self.done = 0
+        self._schedules = {
+            id(experiment): schedule_of(experiment.optimizer.build())
+            for experiment in {id(lane.experiment): lane.experiment for lane in lanes}.values()
+        }
         self._steps: dict[tuple[int, int], Callable[..., State]] = {}
 
     def train(self) -> tuple[Curves, list[str]]:
@@ -114,16 +117,20 @@ class _Trainer:
         while len(starts) < len(self.lanes):
             lanes = self.lanes[len(starts) : len(starts) + size]
             try:
-                curves, digests = self._train_chunk(lanes, budget)
+                curves, digests = self._train_chunk(lanes, len(starts), budget)
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or size == 1:
+                if not is_out_of_memory(error):
                     raise
-                size = math.ceil(size / 2)
-                self._steps.clear()
-                gc.collect()
+                if size == 1:
+                    raise NotVectorizable("one run takes more memory than there is") from error
+            else:
+                parts.append(curves)
+                starts += digests
                 continue
-            parts.append(curves)
-            starts += digests
+            # Out here the error, which holds the tensors, is gone.
+            size = math.ceil(size / 2)
+            self._steps.clear()
+            gc.collect()
         names = parts[0]
         return {name: np.concatenate([part[name] for part in parts]) for name in names}, starts
 
@@ -152,11 +159,13 @@ class _Trainer:
             )
         return budget
 
-    def _train_chunk(self, lanes: Sequence[Lane], budget: Budget) -> tuple[Curves, list[str]]:
+    def _train_chunk(
+        self, lanes: Sequence[Lane], before: int, budget: Budget
+    ) -> tuple[Curves, list[str]]:
+        """Train some of the runs; `before` are the runs that are done."""
         experiment = self.experiment
         state, starts = _stacked(lanes)
         proving = 0 if self.proved else min(updates_to_prove(experiment), experiment.steps)
-        before = self.done
         with _left_to_fit():
             readings = {0: self._read(state, 0, budget)}
         for number, rows in enumerate(_rows(lanes, state[0].device)):
@@ -167,11 +176,13 @@ class _Trainer:
             if step == proving:
                 prove(lanes, self.program.names(), state, readings, step)
                 self.proved = True
-            self.done = before + step * len(lanes)
-            self.on_progress(self.done, experiment.steps * len(self.lanes))
-            if step == experiment.steps or (step in experiment.points and not self._finite(state)):
+            self.on_progress(
+                before * experiment.steps + step * len(lanes), experiment.steps * len(self.lanes)
+            )
+            if step >= proving and step in experiment.points and not self._finite(state):
                 break
-        self.done = before + experiment.steps * len(lanes)
+            if step == experiment.steps:
+                break
         missing = dict.fromkeys(readings[0], np.full(len(lanes), math.nan))
         read = [readings.get(point, missing) for point in experiment.points]
         return {name: np.stack([at[name] for at in read], axis=1) for name in readings[0]}, starts
@@ -203,11 +214,11 @@ class _Trainer:
         """Return each run's learning rate where a schedule makes it, shape `(runs,)`."""
         if not self.program.has_schedule:
             return None
-        rates: dict[int, Any] = {}
-        for lane in lanes:
-            if id(lane.experiment) not in rates:
-                schedule = schedule_of(lane.experiment.optimizer.build())
-                rates[id(lane.experiment)] = as_tensors(schedule(number))  # type: ignore[misc]
+        rates = {
+            key: as_tensors(schedule(number))
+            for key, schedule in self._schedules.items()
+            if schedule
+        }
         return torch.stack([rates[id(lane.experiment)] for lane in lanes])
 
     def _finite(self, state: State) -> bool:
@@ -252,9 +263,9 @@ class _Trainer:
                 value, measured = measure(state, measured, *part)
                 loss = loss + value * (len(part[1]) / samples)
             results = torch.func.vmap(self.program.results)(measured) if measured else []
-        losses = loss.double().cpu().numpy()
+        losses = loss.cpu().double().numpy()
         named = zip(self.experiment.metrics, results, strict=True)
-        values = {"loss": losses} | {t.name: r.double().cpu().numpy() for t, r in named}
+        values = {"loss": losses} | {t.name: r.cpu().double().numpy() for t, r in named}
         # Where the loss is not finite, an accuracy would be that of class 0.
         return {n: np.where(np.isfinite(losses), v, math.nan) for n, v in values.items()}
 

@@ -23,13 +23,14 @@ COLORS = {"diverged": "red", "stalled": "red", "slow": "yellow", "converged": "g
 
 WIDE = 100
 """Columns from which on the loss, too, has room for its spread."""
-NEGLIGIBLE = 1000
+NEGLIGIBLE = 1e-3
 """A spread below this fraction of the median is not shown."""
 
 WORDS = (
-    "median ± half the range over seeds; updates: until the target is first reached. converged: "
-    "reached its target (without one: trained); slow: improving, target not reached; stalled: no "
-    "better than a constant; diverged: not finite, or its loss above 1.5 x its start"
+    "median (± half the range over seeds, where there is room); updates: until the target is first "
+    "reached. converged: reached its target (without one: trained); slow: improving, target not "
+    "reached; stalled: no better than a constant; diverged: not finite, or its loss above 1.5 x its "
+    "start"
 )
 
 
@@ -132,7 +133,7 @@ def _spread(values: list[float | None] | None, *, full: bool = True) -> str:
     if not values or not known:
         return "nan" if values else "-"
     median, half = statistics.median(known), (max(known) - min(known)) / 2
-    if not full or half < abs(median) / NEGLIGIBLE:
+    if not full or half < NEGLIGIBLE * abs(median):
         return f"{median:.3g}"
     return f"{median:.3g} ±{half:.1g}"
 

@@ -65,6 +65,23 @@ def test_distributions() -> None:
     assert stats.binomtest(int((kept == 0).sum()), COUNT, 0.3).pvalue > 1e-5
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_every_precision(dtype: str) -> None:
+    """Draws are finite, of the type asked for, and within their bounds in every precision."""
+    with portable_draws():
+        generator = keras.random.SeedGenerator(2)
+        uniform = keras.random.uniform((COUNT,), dtype=dtype, seed=generator)
+        normal = keras.random.normal((COUNT,), dtype=dtype, seed=generator)
+        cut = keras.random.truncated_normal((COUNT,), dtype=dtype, seed=generator)
+    for drawn in (uniform, normal, cut):
+        assert str(drawn.dtype) == f"torch.{dtype}"
+        assert torch.isfinite(drawn).all()
+    assert uniform.min() >= 0
+    assert uniform.max() <= 1
+    assert cut.abs().max() <= 2.01
+    assert 0.99 < float(normal.double().std()) < 1.01
+
+
 def test_dropout_follows_the_noise_shape() -> None:
     """An axis of size 1 in the noise shape is dropped as a whole."""
     with portable_draws():

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from dlbench.engines.proof import _noise, agree, updates_to_prove
+from dlbench.engines.proof import _is_of, _noise, agree, updates_to_prove
 from dlbench.experiment import Experiment
 from dlbench.workloads import xor
 
@@ -46,9 +46,14 @@ def test_whole_numbers_agree_exactly() -> None:
 
 
 def test_noise_is_a_gradient_of_rounding() -> None:
-    """A variable with a gradient of rounding and its slots are excused; a zero gradient is not."""
-    names = ["dense/kernel", "dense/bias", "norm/beta"]
-    assert _noise(names, [0.5, 1e-9, 0.0]) == ["dense/bias", "dense_bias_"]
+    """A variable with a gradient of rounding and its slots are excused, and no other."""
+    names = ["dense/kernel", "dense/bias", "norm/beta", "pre_dense/bias"]
+    noise = _noise(names, [0.5, 1e-9, 0.0, 0.2])
+    assert noise == ["dense/bias"]
+    assert _is_of("dense/bias", noise)
+    assert _is_of("adam/dense_bias_velocity", noise)
+    assert not _is_of("pre_dense/bias", noise)
+    assert not _is_of("adam/pre_dense_bias_velocity", noise)
 
 
 def test_proves_until_everything_has_happened_once() -> None:

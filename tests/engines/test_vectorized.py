@@ -11,7 +11,7 @@ import torch
 
 from dlbench.backend import true_float64
 from dlbench.engines import train, train_sweep
-from dlbench.errors import EngineError
+from dlbench.errors import EngineError, ExperimentError
 from dlbench.experiment import Experiment, Workload
 
 if TYPE_CHECKING:
@@ -376,6 +376,21 @@ def test_a_sweep_is_its_experiments() -> None:
         alone = train(experiment, engine="vectorized")
         for name, values in alone.curves.items():
             np.testing.assert_array_equal(values, runs.curves[name], err_msg=name)
+
+
+def test_a_sweep_differs_in_its_rates_alone() -> None:
+    """Experiments of another length, batch size or momentum are no sweep, nor is nothing at all."""
+    momentum = keras.optimizers.SGD(0.1, momentum=0.5)
+    for other in (
+        small(2, steps=21),
+        small(2, batch_size=9),
+        small(3),
+        small(2, optimizer=momentum),
+    ):
+        with pytest.raises(ExperimentError, match="differ in nothing but the learning rate"):
+            train_sweep([small(2), other])
+    with pytest.raises(ExperimentError, match="one or more"):
+        train_sweep([])
 
 
 def test_a_sweep_of_schedules() -> None:

@@ -76,7 +76,7 @@ def test_a_row_a_record_under_its_test() -> None:
     assert lines[4].startswith("  32 adam ")
     assert lines[5] == "bench/test_a.py::TestB::test_b"
     assert lines[6].startswith("  - ")
-    assert lines[7].startswith("median ± half the range over seeds")
+    assert lines[7].startswith("median (± half the range over seeds")
 
 
 def test_brackets_in_folders_and_parameters() -> None:
