@@ -39,18 +39,18 @@ if TYPE_CHECKING:
 
 SGD = keras.optimizers.SGD
 
-# Three rates, the middle one the best of a grid of eight; the bound on the median updates to the
-# target. Each has held in every one of 3,000 draws of 16 of 1,000 other seeds.
+# Three rates, the middle one near the best of a grid of eight, and the bound on the median updates
+# to the target. Beside it the worst median in 3,000 draws of 16 of 200 other seeds.
 OPTIMIZERS: dict[str, tuple[Any, list[float], int]] = {
-    "sgd": (SGD(), [0.1, 0.3, 1.0], 160),
-    "momentum": (SGD(momentum=0.9), [0.01, 0.03, 0.1], 160),
-    "nesterov": (SGD(momentum=0.9, nesterov=True), [0.02, 0.06, 0.2], 120),
-    "adagrad": ("adagrad", [0.03, 0.1, 0.3], 150),
-    "rmsprop": ("rmsprop", [0.003, 0.01, 0.03], 130),
-    "adam": ("adam", [0.006, 0.02, 0.06], 110),
-    "adamw": ("adamw", [0.006, 0.02, 0.06], 110),
-    "nadam": ("nadam", [0.006, 0.02, 0.06], 80),
-    "lion": ("lion", [0.001, 0.004, 0.01], 140),
+    "sgd": (SGD(), [0.1, 0.3, 1.0], 160),  # 144
+    "momentum": (SGD(momentum=0.9), [0.01, 0.03, 0.1], 160),  # 138
+    "nesterov": (SGD(momentum=0.9, nesterov=True), [0.02, 0.06, 0.2], 120),  # 90
+    "adagrad": ("adagrad", [0.03, 0.1, 0.3], 150),  # 135
+    "rmsprop": ("rmsprop", [0.003, 0.01, 0.03], 130),  # 112
+    "adam": ("adam", [0.006, 0.02, 0.06], 110),  # 94
+    "adamw": ("adamw", [0.006, 0.02, 0.06], 110),  # 91
+    "nadam": ("nadam", [0.006, 0.02, 0.06], 80),  # 65
+    "lion": ("lion", [0.001, 0.004, 0.01], 140),  # 115
 }
 
 
@@ -63,12 +63,12 @@ def test_optimizer(convergence: Convergence, workload: Workload, optimizer: str)
     )
     runs = by_rate[rates[1]]
     assert not runs.failed.any()
-    assert runs.final("val_accuracy").median() >= 0.93
+    assert runs.final("val_accuracy").median() >= 0.92  # 0.933
     updates = runs.steps_to_target()
     assert updates is not None
     assert updates.median() <= bound
     best = min(other.mean_log_loss().median() for other in by_rate.values())
-    assert runs.mean_log_loss().median() <= best + 0.35  # at most 42 % above the best of three
+    assert runs.mean_log_loss().median() <= best + 0.4  # 0.32, momentum
 
 
 DISCUSSION = """
