@@ -86,8 +86,8 @@ def test_a_linear_stack_is_one_affine_map(hidden: str) -> None:
 def test_linear_stacks_stop_at_the_floor(convergence: Convergence, task: str, layers: int) -> None:
     """However deep, no run is below the best affine model at any point, and they end at it."""
     stack = getattr(workloads, task)(activation=None, depth=layers - 1, width=16)
-    runs = convergence(stack, **FULL_BATCH, steps=STEPS[task])
     floor = affine_floor(stack)
+    runs = convergence(stack, **FULL_BATCH, steps=STEPS[task], target=("loss", 0.99 * floor))
     assert runs.curves["loss"].min() >= floor - 1e-6  # a theorem; 1e-6 is for rounding
     assert runs.final("loss").median() <= 1.02 * floor  # 3,000 draws of 16 other seeds: 1.002
     if task == "xor":
@@ -100,9 +100,10 @@ def test_linear_stacks_stop_at_the_floor(convergence: Convergence, task: str, la
 def test_activations_pass_the_floor(convergence: Convergence, task: str, activation: str) -> None:
     """Two hidden layers, each with an activation, get far below the floor and learn the task."""
     network = getattr(workloads, task)(activation=activation, depth=2, width=16)
-    runs = convergence(network, **FULL_BATCH, steps=STEPS[task])
+    half = affine_floor(network) / 2
+    runs = convergence(network, **FULL_BATCH, steps=STEPS[task], target=("loss", half))
     # 100 other seeds, 3,000 draws of 16, the worst of all cases: 0.15 of the floor, 0.973.
-    assert runs.final("loss").median() <= affine_floor(network) / 2
+    assert runs.final("loss").median() <= half
     assert runs.final("accuracy").median() >= 0.95
 
 
@@ -229,13 +230,15 @@ def gradient_sizes(activation: str, depth: int, seed: int) -> list[float]:
 
 
 DISCUSSION = """
-**Without an activation, depth is decoration.** Stacks of one, two and five linear layers end at the
-same floor, and not one point of one run is below it. They differ in how fast they get there: several
-factors make other gradients, of the same functions.
+**Without an activation, depth is decoration.** The target of the linear stacks, one per cent below
+their floor, is out of reach: with one, two or five layers they end at the floor itself, and not one
+point of one run is below it. They differ in how fast they get there: several factors make other
+gradients, of the same functions.
 
-**With one, any will do.** Seven activations pass the floor and learn all three tasks. In the plane
-each has a hand of its own: straight pieces from ReLU and leaky ReLU, curves from the smooth ones. The
-sigmoid is the slowest. Its slope is a quarter at best, and it lingers near the floor before it bends.
+**With one, any will do.** Seven activations pass half the floor, which is their target, and learn all
+three tasks. In the plane each has a hand of its own: straight pieces from ReLU and leaky ReLU, curves
+from the smooth ones. The sigmoid is the slowest. Its slope is a quarter at best, and it lingers at the
+floor before it bends.
 
 **Depth is where they part**, and the gradients tell before the first update. Those of tanh arrive
 whole. ReLU, GELU and SiLU shrink what goes forward as much as what comes back, so that all layers are
