@@ -76,8 +76,8 @@ def test_a_linear_stack_is_one_affine_map(hidden: str) -> None:
         kernel, offset = (values.astype(float) for values in layer.get_weights())
         matrix, bias = matrix @ kernel, bias @ kernel + offset
     x = np.asarray(digits.data.train.x)
-    composed = softmax(x @ matrix + bias, axis=1)
-    np.testing.assert_allclose(composed, model.predict(x, verbose=0), atol=1e-5)
+    outputs = model.predict(x, verbose=0)
+    np.testing.assert_allclose(softmax(x @ matrix + bias, axis=1), outputs, atol=1e-5)
     assert np.linalg.matrix_rank(matrix) == min(*widths, 10)
 
 
@@ -124,11 +124,8 @@ def test_decision_boundaries(convergence: Convergence, task: str) -> None:
         axes.contour(across, up, chance, levels=[0.5], colors="black", linewidths=1)
         axes.scatter(*points.T, c=labels, cmap="vlag", s=7, edgecolors="white", linewidths=0.3)
         axes.set_title(f"{name}: {right[name]:.0%} right", fontsize=9)
-    convergence.figure(
-        grid,
-        f"How eight networks with two hidden layers divide the plane ({task}, one seed): the "
-        "darker, the surer, with the boundary in black and the points that they were trained on.",
-    )
+    caption = f"How eight networks divide the plane ({task}, one seed); the boundary is black."
+    convergence.figure(grid, caption)
     assert min(right, key=right.__getitem__) == "linear"
 
 
@@ -182,10 +179,8 @@ def test_dead_units(convergence: Convergence) -> None:
         dead, x="learning rate", y="share of dead units", hue="hidden layer", style="hidden layer",
         kind="line", markers=True, errorbar=("pi", 100), palette="colorblind", height=3, aspect=1.8,
     )  # fmt: skip
-    convergence.figure(
-        grid.set(xscale="log", ylim=(-0.02, 1.02)),
-        "ReLU units off for every training sample after three epochs: mean and range of five seeds.",
-    )
+    caption = "ReLU units off for every sample after three epochs: mean and range of five seeds."
+    convergence.figure(grid.set(xscale="log", ylim=(-0.02, 1.02)), caption)
     shares = dead.groupby("learning rate")["share of dead units"].mean()
     assert shares[0.1] <= 0.15  # 3,000 draws of 5 of 40 other seeds: at most 0.12
     assert shares[1.0] >= 0.4  # at least 0.48
@@ -232,8 +227,7 @@ def gradient_sizes(activation: str, depth: int, seed: int) -> list[float]:
 DISCUSSION = """
 **Without an activation, depth is decoration.** The target of the linear stacks, one per cent below
 their floor, is out of reach: with one, two or five layers they end at the floor itself, and not one
-point of one run is below it. They differ in how fast they get there: several factors make other
-gradients, of the same functions.
+point of one run is below it. All that depth changes is how fast they get there.
 
 **With one, any will do.** Seven activations pass half the floor, which is their target, and learn all
 three tasks. In the plane each has a hand of its own: straight pieces from ReLU and leaky ReLU, curves
@@ -242,16 +236,15 @@ floor before it bends.
 
 **Depth is where they part**, and the gradients tell before the first update. Those of tanh arrive
 whole. ReLU, GELU and SiLU shrink what goes forward as much as what comes back, so that all layers are
-equally slow: the deeper, the slower. The sigmoid passes a signal forward and loses it on the way back:
-its last layer learns, its first one stands still. Training bears it out: the networks with the smallest
-gradients stay as good as a guess, for want of a start and not of ability. Initial weights made for the
-activation (He et al. 2015), normalization and residual connections are remedies for this one figure.
+equally slow: the deeper, the slower. The sigmoid loses its signal on the way back: its last layer
+learns, its first one stands still. The networks with the smallest gradients stay as good as a guess,
+for want of a start and not of ability. Initial weights made for the activation (He et al. 2015),
+normalization and residual connections are remedies for this one figure.
 
 **ReLU's own risk is the rate.** At moderate rates few units are dead. Near the rate at which training
 fails, half of them and more are off for every sample; the analysis of learning rates shows what is
 left then. A leaky ReLU always has a slope, and cannot die.
 
 **Not every task needs one.** The regression reaches its target without a nonlinearity, and so does the
-convolutional network, whose maximum pooling is one of its own. A linear model is what a deep one has
-to beat.
+convolutional network, whose maximum pooling is one of its own.
 """

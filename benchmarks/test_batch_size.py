@@ -13,13 +13,13 @@ updates: many rough ones from small batches, a single exact one from the full se
 
 A batch that is drawn without replacement is right on average, and off by
 
-$$E |g_B - G|^2 = \frac{\mathrm{tr}\, \Sigma}{B} \cdot \frac{N - B}{N - 1}$$
+$$E \lVert g_B - G \rVert^2 = \frac{\mathrm{tr}\, \Sigma}{B} \cdot \frac{N - B}{N - 1}$$
 
 where $\Sigma$ is the covariance of the gradients of single samples (McCandlish et al. 2018, arXiv
 1812.06162, section 2.2; the last factor is that of a finite population, Cochran 1977, *Sampling
 techniques*, chapter 2). The noise falls as $1 / B$. It drowns the signal where $B$ is below the
-*noise scale* $\mathrm{tr}\, \Sigma / |G|^2$: there, twice the batch saves nearly half of the updates.
-Far above it, twice the batch saves none.
+*noise scale* $\mathrm{tr}\, \Sigma / \lVert G \rVert^2$: there, twice the batch saves nearly half
+of the updates. Far above it, twice the batch saves none.
 
 ## Why a fixed learning rate compares learning rates
 
