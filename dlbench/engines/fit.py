@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -79,8 +80,8 @@ class FirstUpdates:
 
     before: list[np.ndarray]
     """The run's state before the first update; see `dlbench.engines.state.state_of`."""
-    after: list[np.ndarray]
-    """The run's state after the last of these updates."""
+    after: list[np.ndarray] | None
+    """The run's state after the last of these updates; None where `fit` stopped at a NaN before."""
     gradients: list[float]
     """By trained variable, the largest element of its last gradient; 0 where it has none."""
     curves: dict[int, dict[str, float]]
@@ -109,13 +110,18 @@ def first_updates(experiment: Experiment, seed: int, updates: int) -> FirstUpdat
     with seeded(seed):
         model = compiled(experiment)
         _fit(experiment, seed, model, reader)
-    # A run that diverged at once ends before; its last state and NaN are all there is.
-    after = states.get(updates) or [np.full_like(part, np.nan) for part in states[0]]
-    return FirstUpdates(states[0], after, gradients, reader.readings)
+    return FirstUpdates(states[0], states.get(updates), gradients, reader.readings)
+
+
+@contextlib.contextmanager
+def as_fit_trains() -> Iterator[None]:
+    """Inside the block Keras draws and takes losses as both engines do: in pairs, and through NaN."""
+    with portable_draws(), nan_in_losses():
+        yield
 
 
 def _fit(experiment: Experiment, seed: int, model: keras.Model, reader: _Reader) -> None:
-    with portable_draws(), nan_in_losses():
+    with as_fit_trains():
         try:
             model.fit(
                 _generator(experiment, seed),

@@ -53,6 +53,8 @@ def prove(
     """
     for run in sorted({0, len(lanes) - 1}):
         fit = first_updates(lanes[run].experiment, lanes[run].seed, updates)
+        if fit.after is None:
+            raise NotVectorizable(f"`fit` stops at a NaN within its first {updates} updates")
         noise = _noise(names, fit.gradients)
         for name, before, theirs, part in zip(names, fit.before, fit.after, state, strict=True):
             ours = part[run].detach().cpu().numpy()

@@ -6,6 +6,7 @@ rest of a run is believed. What cannot be traced, or does not agree, is left to 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import math
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,8 @@ import torch
 
 from dlbench.backend import as_tensors, seeded
 from dlbench.engines.compilation import compiled_step, worth_compiling
-from dlbench.engines.draws import portable_draws
 from dlbench.engines.evaluation import constant_loss
-from dlbench.engines.fit import compiled
+from dlbench.engines.fit import as_fit_trains, compiled
 from dlbench.engines.memory import Budget, is_out_of_memory, measured_budget, threads_for
 from dlbench.engines.program import Program, take, trace
 from dlbench.engines.proof import prove, updates_to_prove
@@ -150,7 +150,7 @@ class _Trainer:
                 few = take(self.data, slice(0, 1))
                 return self.program.measure(state, self.program.metric_state(), *few)
 
-        with _left_to_fit(), portable_draws(), traceable_keras():
+        with _keras_for_many():
             budget = measured_budget(step, evaluate)
         after = python_state(self.model)
         if changed := [name for name in after if after[name] != before.get(name)]:
@@ -166,8 +166,7 @@ class _Trainer:
         experiment = self.experiment
         state, starts = _stacked(lanes)
         proving = 0 if self.proved else min(updates_to_prove(experiment), experiment.steps)
-        with _left_to_fit():
-            readings = {0: self._read(state, 0, budget)}
+        readings = {0: self._read(state, 0, budget)}
         for number, rows in enumerate(_rows(lanes, state[0].device)):
             state = self._step(lanes, state, rows, number)
             step = number + 1
@@ -201,13 +200,13 @@ class _Trainer:
         shape = (rows.shape[0], rows.shape[1])
         arguments = (state, self.data, rows, self._rates(lanes, number))
         if shape not in self._steps:
-            with _left_to_fit(), portable_draws(), traceable_keras():
+            with _keras_for_many():
                 graph = trace(self.program, *arguments)
             whole = shape[1] == self.experiment.batch_size
             steps = self.experiment.steps - number
             worth = whole and worth_compiling(self.compiling, len(graph.graph.nodes), steps)
             self._steps[shape] = compiled_step(graph, arguments) if worth else graph
-        with torch.no_grad():
+        with torch.no_grad(), _left_to_fit():
             return self._steps[shape](*arguments)
 
     def _rates(self, lanes: Sequence[Lane], number: int) -> Tensor | None:
@@ -257,7 +256,7 @@ class _Trainer:
         measured = [part.expand(runs, *part.shape).clone() for part in self.program.metric_state()]
         measure = torch.func.vmap(self.program.measure, in_dims=(0, 0, None, None, None))
         loss: Any = 0.0
-        with torch.no_grad(), portable_draws(), traceable_keras():
+        with torch.no_grad(), _keras_for_many():
             for start in range(0, samples, chunk):
                 part = take(data, slice(start, start + chunk))
                 value, measured = measure(state, measured, *part)
@@ -304,18 +303,26 @@ def _tensors(samples: Samples) -> tuple[Any, Tensor, Any]:
     return as_tensors(samples.x), as_tensors(samples.y), as_tensors(samples.weight)
 
 
-class _left_to_fit:  # noqa: N801 - reads as a statement
-    """Turns what Keras and PyTorch raise in a trace into the reason why `fit` takes over."""
+@contextlib.contextmanager
+def _left_to_fit() -> Iterator[None]:
+    """Turn what is raised in the block into the reason, in one line, why `fit` takes over.
 
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Give the error in one line; Keras names the layer in it."""
-        if not isinstance(error, Exception) or isinstance(error, NotVectorizable):
-            return
+    Keras names the layer in it. A lack of memory is no such reason: fewer runs may do.
+    """
+    try:
+        yield
+    except NotVectorizable:
+        raise
+    except Exception as error:
         if is_out_of_memory(error):
-            return
+            raise
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         text = f"{type(error).__name__}: {' '.join(lines[:2])[:300]}"
         raise NotVectorizable(text) from error
+
+
+@contextlib.contextmanager
+def _keras_for_many() -> Iterator[None]:
+    """Inside the block Keras' own code runs for many runs at once, as `fit` runs it for one."""
+    with _left_to_fit(), as_fit_trains(), traceable_keras():
+        yield

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dlbench.engines.proof import _is_of, _noise, agree, updates_to_prove
+from dlbench.engines.tracing import NotVectorizable
 from dlbench.experiment import Experiment
 from dlbench.workloads import xor
 
@@ -43,6 +44,18 @@ def test_whole_numbers_agree_exactly() -> None:
     """Counters and seed states are compared for equality."""
     assert agree(np.array([4]), np.array([4]), np.array([3]))
     assert not agree(np.array([5]), np.array([4]), np.array([3]))
+
+
+def test_a_fit_that_stops_at_a_nan_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where `fit` has no state to compare with, the experiment is left to it."""
+    from dlbench.engines import proof
+    from dlbench.engines.fit import FirstUpdates
+    from dlbench.engines.state import Lane
+
+    stopped = FirstUpdates(before=[BEFORE], after=None, gradients=[], curves={})
+    monkeypatch.setattr(proof, "first_updates", lambda *_: stopped)
+    with pytest.raises(NotVectorizable, match="stops at a NaN"):
+        proof.prove([Lane(Experiment(xor()), 0)], ["dense/kernel"], [], {}, 3)
 
 
 def test_noise_is_a_gradient_of_rounding() -> None:

@@ -412,6 +412,41 @@ def test_a_diverging_run_disturbs_no_other() -> None:
     np.testing.assert_array_equal(calm.curves["loss"], alone.curves["loss"])
 
 
+@pytest.mark.parametrize("rate", [1e30, 1e38])
+def test_a_diverging_binary_cross_entropy_is_a_result(rate: float) -> None:
+    """PyTorch's own loss raises at a NaN; in both engines the runs have diverged, at the same points."""
+
+    def build() -> keras.Model:
+        return keras.Sequential(
+            [layers.Dense(7, activation="relu"), layers.Dense(1, activation="sigmoid")]
+        )
+
+    problem = workload(build, loss=keras.losses.BinaryCrossentropy())
+    fit, vectorized = both(problem, learning_rate=rate)
+    assert fit.regime == vectorized.regime == "diverged"
+    for name, values in fit.curves.items():
+        np.testing.assert_array_equal(
+            np.isfinite(values), np.isfinite(vectorized.curves[name]), err_msg=name
+        )
+
+
+def test_an_error_in_a_traced_step_is_left_to_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What PyTorch raises while the program runs is a reason too, not the end of the test."""
+    from dlbench.engines import vectorized
+
+    def failing(*_: Any) -> Any:
+        def step(*_: Any) -> Any:
+            raise RuntimeError("no such kernel")
+
+        step.graph = torch.fx.Graph()  # type: ignore[attr-defined]
+        return step
+
+    monkeypatch.setattr(vectorized, "trace", failing)
+    runs = train(small())
+    assert runs.engine == "fit"
+    assert runs.engine_note == "RuntimeError: no such kernel"
+
+
 def test_ends_early_when_all_have_diverged() -> None:
     """Progress jumps to the end, and the curves have every point."""
     told: list[int] = []
