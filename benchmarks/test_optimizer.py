@@ -63,12 +63,12 @@ def test_optimizer(convergence: Convergence, workload: Workload, optimizer: str)
     )
     runs = by_rate[rates[1]]
     assert not runs.failed.any()
-    assert runs.final("val_accuracy").median() >= 0.92  # 0.933
+    assert runs.final("val_accuracy").median() >= 0.93  # 0.933
     updates = runs.steps_to_target()
     assert updates is not None
     assert updates.median() <= bound
     best = min(other.mean_log_loss().median() for other in by_rate.values())
-    assert runs.mean_log_loss().median() <= best + 0.4  # 0.32, momentum
+    assert runs.mean_log_loss().median() <= best + 0.35  # 0.30, momentum
 
 
 DISCUSSION = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import numbers
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -312,20 +313,30 @@ def check_builder(model: object) -> Callable[[], Any]:
     return model
 
 
-def _target(target: object, curves: tuple[str, ...]) -> tuple[str, float] | None:
-    if target is None:
-        return None
+def check_target(target: object) -> tuple[str, float]:
+    """Return a target's metric and value.
+
+    Raises:
+        ExperimentError: it is no metric and finite value.
+    """
     if (
         not isinstance(target, (tuple, list))
         or len(target) != 2  # noqa: PLR2004
-        or not isinstance(target[1], _REAL)
+        or not isinstance(target[0], str)
+        or not isinstance(target[1], numbers.Real)
         or not math.isfinite(target[1])
     ):
         raise ExperimentError(
             f'target must be a metric and a finite value, such as ("val_accuracy", 0.9), '
             f"got {target!r}"
         )
-    metric, value = target
+    return target[0], float(target[1])
+
+
+def _target(target: object, curves: tuple[str, ...]) -> tuple[str, float] | None:
+    if target is None:
+        return None
+    metric, value = check_target(target)
     if metric not in curves:
         near = get_close_matches(str(metric), curves, n=1)
         hint = f". Did you mean {near[0]!r}?" if near else ""
@@ -337,4 +348,4 @@ def _target(target: object, curves: tuple[str, ...]) -> tuple[str, float] | None
             f"it is not known whether {metric!r} is better higher or lower; name it with "
             "'loss' or 'error' for lower, with 'acc' for higher"
         )
-    return str(metric), float(value)
+    return metric, value

@@ -19,10 +19,12 @@ from dlbench.backend import (
     torch_modules,
     total_loss,
 )
+from dlbench.engines.state import array_digest
 from dlbench.keras_objects import cross_entropy
+from dlbench.runs import Runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from dlbench.data import Samples
     from dlbench.experiment import Experiment, Workload
@@ -105,6 +107,34 @@ def _undisturbed(model: keras.Model) -> Iterator[None]:
                 variable.value.copy_(value)
             for module, name, buffer, value in buffers:
                 setattr(module, name, buffer.copy_(value))
+
+
+def runs_of(
+    experiment: Experiment,
+    curves: Mapping[str, np.ndarray],
+    starts: Sequence[str],
+    constant: float | None,
+    engine: str,
+) -> Runs:
+    """Return an experiment's runs.
+
+    Args:
+        experiment: what was trained.
+        curves: by metric, shape `(seeds, points)`.
+        starts: by seed, the digest of the initial weights.
+        constant: from `constant_loss`.
+        engine: "fit" or "vectorized".
+    """
+    return Runs(
+        experiment=experiment.to_builtins(),
+        seeds=experiment.seeds,
+        points=np.array(experiment.points, dtype=float),
+        curves=curves,
+        constant_loss=constant,
+        starts=tuple(starts),
+        orders=tuple(array_digest([experiment.order(seed, 0)]) for seed in experiment.seeds),
+        engine=engine,
+    )
 
 
 def constant_loss(workload: Workload) -> float | None:

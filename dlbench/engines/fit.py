@@ -13,16 +13,16 @@ import torch
 
 from dlbench.backend import moving_averages, nan_in_losses, seeded
 from dlbench.engines.draws import portable_draws
-from dlbench.engines.evaluation import constant_loss, evaluate
-from dlbench.engines.state import array_digest, initial_digest, state_of
+from dlbench.engines.evaluation import constant_loss, evaluate, runs_of
+from dlbench.engines.state import initial_digest, state_of
 from dlbench.errors import ExperimentError
-from dlbench.runs import Runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from dlbench.engines import OnProgress
     from dlbench.experiment import Experiment
+    from dlbench.runs import Runs
 
 
 def train_by_fit(experiment: Experiment, on_progress: OnProgress) -> Runs:
@@ -43,15 +43,8 @@ def train_by_fit(experiment: Experiment, on_progress: OnProgress) -> Runs:
         curves, start = _run(experiment, seed, on_step)
         readings.append(curves)
         starts.append(start)
-    return Runs(
-        experiment=experiment.to_builtins(),
-        seeds=experiment.seeds,
-        points=np.array(experiment.points, dtype=float),
-        curves={name: np.array([run[name] for run in readings]) for name in readings[0]},
-        constant_loss=constant_loss(experiment.workload),
-        starts=tuple(starts),
-        orders=tuple(array_digest([experiment.order(seed, 0)]) for seed in experiment.seeds),
-    )
+    by_name = {name: np.array([run[name] for run in readings]) for name in readings[0]}
+    return runs_of(experiment, by_name, starts, constant_loss(experiment.workload), "fit")
 
 
 def _run(
@@ -146,13 +139,18 @@ def compiled(experiment: Experiment, *, with_metrics: bool = False) -> keras.Mod
         with_metrics: compile the metrics too, as a user's own training does; they change no weight.
     """
     model = experiment.workload.build()
+    compile_as(experiment, model, with_metrics=with_metrics)
+    return model
+
+
+def compile_as(experiment: Experiment, model: keras.Model, *, with_metrics: bool = False) -> None:
+    """Give a model the experiment's loss and a fresh optimizer; the arguments are `compiled`'s."""
     model.compile(
         optimizer=experiment.optimizer.build(),
         loss=experiment.workload.loss.build(),
         metrics=[metric.build() for metric in experiment.metrics] if with_metrics else None,
         jit_compile=False,
     )
-    return model
 
 
 def _generator(experiment: Experiment, seed: int) -> Iterator[tuple[Any, ...]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from dlbench.backend import seeded_generators
 from dlbench.errors import ExperimentError
+from dlbench.experiment import check_target
 from dlbench.keras_objects import function_name
 from dlbench.metrics import higher_is_better
 from dlbench.plain import digest
@@ -34,12 +34,11 @@ def describe_loop(
     Raises:
         ExperimentError: a target that is no metric and finite value.
     """
-    if target is not None:
-        _check_target(target)
+    checked = None if target is None else check_target(target)
     fields: dict[str, Plain] = {
         "workload": workload or getattr(train, "__name__", type(train).__name__),
         "loop": function_name(train),
-        "target": {"metric": target[0], "value": float(target[1])} if target else None,
+        "target": {"metric": checked[0], "value": checked[1]} if checked else None,
     }
     return {"id": digest(fields), **fields}
 
@@ -136,19 +135,6 @@ def _refuse_other_points(
             f"train({seed}) returned {length} points of {sorted(curves)}, another seed "
             f"{_length(longest)} of {sorted(longest)}: every seed must return the same metrics, "
             "read at the same steps (a run whose last value is not finite may end early)"
-        )
-
-
-def _check_target(target: object) -> None:
-    if (
-        not isinstance(target, (tuple, list))
-        or len(target) != 2  # noqa: PLR2004
-        or not isinstance(target[0], str)
-        or not isinstance(target[1], numbers.Real)
-        or not math.isfinite(target[1])
-    ):
-        raise ExperimentError(
-            f'target must be a metric and a finite value, such as ("val_accuracy", 0.9), got {target!r}'
         )
 
 

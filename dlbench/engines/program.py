@@ -39,7 +39,6 @@ class Program:
     """
 
     def __init__(self, experiment: Experiment, model: keras.Model) -> None:
-        self._experiment = experiment
         self._model = model
         self._optimizer = model.optimizer
         self._trainable = list(model.trainable_variables)

@@ -16,12 +16,12 @@ import torch
 
 from dlbench.backend import as_tensors, seeded
 from dlbench.engines.compilation import compiled_step, worth_compiling
-from dlbench.engines.evaluation import constant_loss
-from dlbench.engines.fit import as_fit_trains, compiled
+from dlbench.engines.evaluation import constant_loss, runs_of
+from dlbench.engines.fit import as_fit_trains, compile_as, compiled
 from dlbench.engines.memory import Budget, is_out_of_memory, measured_budget, threads_for
 from dlbench.engines.program import Program, take, trace
 from dlbench.engines.proof import prove, updates_to_prove
-from dlbench.engines.state import Lane, array_digest, initial_digest, state_of
+from dlbench.engines.state import Lane, initial_digest, state_of
 from dlbench.engines.tracing import (
     NotVectorizable,
     python_state,
@@ -29,7 +29,6 @@ from dlbench.engines.tracing import (
     schedule_of,
     traceable_keras,
 )
-from dlbench.runs import Runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from dlbench.engines.compilation import Compiling
     from dlbench.engines.program import State
     from dlbench.experiment import Experiment
+    from dlbench.runs import Runs
 
     Curves = dict[str, np.ndarray]
 
@@ -61,22 +61,13 @@ def train_vectorized(
     lanes = [Lane(experiment, seed) for experiment in experiments for seed in experiment.seeds]
     with seeded(lanes[0].seed), quiet_trace_log():
         curves, starts = _Trainer(lanes, on_progress, compiling=compiling).train()
-    runs, first = [], 0
-    for experiment in experiments:
-        rows = slice(first, first + len(experiment.seeds))
-        first = rows.stop
-        runs.append(
-            Runs(
-                experiment=experiment.to_builtins(),
-                seeds=experiment.seeds,
-                points=np.array(experiment.points, dtype=float),
-                curves={name: values[rows] for name, values in curves.items()},
-                constant_loss=constant_loss(experiment.workload),
-                starts=tuple(starts[rows]),
-                orders=tuple(array_digest([experiment.order(s, 0)]) for s in experiment.seeds),
-                engine="vectorized",
-            )
-        )
+    constant = constant_loss(experiments[0].workload)
+    runs = []
+    for number, experiment in enumerate(experiments):
+        count = len(experiment.seeds)
+        rows = slice(number * count, (number + 1) * count)
+        own = {name: values[rows] for name, values in curves.items()}
+        runs.append(runs_of(experiment, own, starts[rows], constant, "vectorized"))
     return runs
 
 
@@ -285,15 +276,19 @@ def _rows(lanes: Sequence[Lane], device: torch.device) -> Iterator[Tensor]:
 def _stacked(lanes: Sequence[Lane]) -> tuple[State, list[str]]:
     """Return the runs' initial states, stacked, and each one's digest.
 
-    A model and an optimizer are built for each run: some optimizers' state starts at the weights.
+    A model is built for each seed, and an optimizer on it for each run: some optimizers' state
+    starts at the weights.
     """
-    states, digests = [], []
-    for lane in lanes:
-        with seeded(lane.seed):
-            model = compiled(lane.experiment)
-            model.optimizer.build(model.trainable_variables)
-            digests.append(initial_digest(model))
-            states.append(state_of(model))
+    states: list[State] = [[]] * len(lanes)
+    digests = [""] * len(lanes)
+    for seed in {lane.seed for lane in lanes}:
+        with seeded(seed):
+            model = lanes[0].experiment.workload.build()
+            for place, lane in enumerate(lanes):
+                if lane.seed == seed:
+                    compile_as(lane.experiment, model)
+                    model.optimizer.build(model.trainable_variables)
+                    digests[place], states[place] = initial_digest(model), state_of(model)
     if len({tuple(part.shape for part in state) for state in states}) > 1:
         raise NotVectorizable("the builder makes models of other shapes from other seeds")
     return [torch.stack(parts) for parts in zip(*states, strict=True)], digests

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from dlbench.engines import ENGINES, Engine
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-ENGINES = ("auto", "vectorized", "fit")
 COMPILE = ("auto", "never")
 DEFAULT_SEEDS = 16
 MOST_SEEDS = 100_000
@@ -148,7 +149,7 @@ class Settings:
 
     seeds: tuple[int, ...]
     quick: bool
-    engine: Literal["auto", "vectorized", "fit"]
+    engine: Engine
     compiling: Literal["auto", "never"]
     device: str | None
     """None leaves the choice to Keras."""

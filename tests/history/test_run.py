@@ -157,9 +157,11 @@ def test_field_tables_are_the_typed_dicts() -> None:
 
 
 def test_pytest_benchmarks_own_file_is_a_run_without_records(
-    pytester: pytest.Pytester,
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A real file of pytest-benchmark's, written without us, reads as a run with no records."""
+    # These tests may run under pytest-xdist themselves, and pytest-benchmark is off beneath it.
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     pytester.makepyfile(
         """
         def test_it(benchmark):

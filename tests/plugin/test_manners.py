@@ -81,9 +81,13 @@ def test_another_suite_pays_nothing(folder: Folder) -> None:
     assert "= dlbench =" not in done.stdout
     ours, heavy = loaded(done.stdout)
     assert heavy == []
-    assert ours == {"dlbench", "dlbench.backend", "dlbench.errors", "dlbench.plain"} | {
-        name for name in ours if name.startswith("dlbench.plugin")
-    }
+    assert ours == {
+        "dlbench",
+        "dlbench.backend",
+        "dlbench.engines",
+        "dlbench.errors",
+        "dlbench.plain",
+    } | {name for name in ours if name.startswith("dlbench.plugin")}
     assert files(folder.path) == before
     assert files(home) == {}
 
