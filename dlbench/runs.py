@@ -191,7 +191,7 @@ class Runs:
         Raises:
             ExperimentError: no curve is better lower.
         """
-        lower = [name for name in self.curves if self._direction(name) is False]
+        lower = [name for name in self.curves if self.direction(name) is False]
         training = [name for name in lower if not name.startswith("val")]
         for name in ("loss", *training, *lower):
             if name in self.curves:
@@ -304,12 +304,13 @@ class Runs:
             raise ExperimentError(f"no metric {metric!r}; these runs have {list(self.curves)}")
         return self.curves[metric]
 
-    def _direction(self, metric: str) -> bool | None:
+    def direction(self, metric: str) -> bool | None:
+        """Return whether a metric is better higher, or None where neither name nor caller tells."""
         declared = self.higher_is_better.get(metric)
         return metrics.higher_is_better(metric) if declared is None else declared
 
     def _higher(self, metric: str) -> bool:
-        direction = self._direction(metric)
+        direction = self.direction(metric)
         if direction is None:
             raise ExperimentError(
                 f"it is not known whether {metric!r} is better higher or lower: declare it, "
