@@ -107,6 +107,7 @@ def test_activations_pass_the_floor(convergence: Convergence, task: str, activat
     assert runs.final("accuracy").median() >= 0.95
 
 
+@pytest.mark.convergence(quick=False)
 @pytest.mark.parametrize("task", ["spirals", "moons"])
 def test_decision_boundaries(convergence: Convergence, task: str) -> None:
     """A linear stack cuts the plane along a line; every activation bends it in its own way."""
@@ -129,6 +130,7 @@ def test_decision_boundaries(convergence: Convergence, task: str) -> None:
     assert min(right, key=right.__getitem__) == "linear"
 
 
+@pytest.mark.convergence(quick=False)
 def test_gradients_at_the_start(convergence: Convergence) -> None:
     """One layer more shrinks the first layer's gradient by the factor that theory predicts."""
     factors = {"tanh": 1.0, "relu": 0.5**0.5, "gelu": 1 / 2, "silu": 1 / 2, "sigmoid": 1 / 4}
@@ -166,6 +168,7 @@ def test_depth(convergence: Convergence, activation: str, depth: int) -> None:
         assert runs.final("loss").median() <= 1.9  # 3,000 draws of 16 of them: 1.73
 
 
+@pytest.mark.convergence(quick=False)
 def test_dead_units(convergence: Convergence) -> None:
     """A large learning rate kills ReLU units: they are off for every sample."""
     digits, rows = workloads.digits_mlp(), []

@@ -90,6 +90,7 @@ def test_fixed_rate(convergence: Convergence, workload: Workload, batch_size: in
 # ---- how rough a batch is
 
 
+@pytest.mark.convergence(quick=False)
 def test_gradient_noise(convergence: Convergence, workload: Workload) -> None:
     """The gradients of drawn batches are as far from that of the whole set as theory says."""
     samples, generator = workload.data.train.take(slice(0, 400)), np.random.default_rng(0)

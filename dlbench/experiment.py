@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 import numbers
@@ -176,15 +177,36 @@ class Experiment:
         object.__setattr__(self, "seeds", chosen)
         object.__setattr__(self, "model", model)
 
-    def shortened(self, steps: int) -> Experiment:
-        """Return the same experiment with at most `steps` updates."""
-        return Experiment(
-            self.workload,
-            optimizer=self.optimizer,
-            batch_size=self.batch_size,
-            steps=min(steps, self.steps),
-            seeds=self.seeds,
-        )
+    def varied(
+        self,
+        *,
+        learning_rate: object = None,
+        steps: int | None = None,
+        seeds: int | Iterable[int] | None = None,
+    ) -> Experiment:
+        """Return the experiment with another learning rate, number of updates or choice of seeds.
+
+        The workload is the same and was tried when this one was made; it is not tried again.
+
+        Args:
+            learning_rate: as when an experiment is made; None keeps the optimizer as it is.
+            steps: optimizer updates; None keeps their number.
+            seeds: how many, or which; None keeps them.
+
+        Raises:
+            ExperimentError: a value out of range.
+        """
+        other = copy.copy(self)
+        if learning_rate is not None:
+            with isolated_keras():
+                template = optimizer_template(self.optimizer, learning_rate)
+            object.__setattr__(other, "optimizer", template)
+        if steps is not None:
+            object.__setattr__(other, "steps", _whole("steps", steps))
+            object.__setattr__(other, "points", evaluation_points(steps))
+        if seeds is not None:
+            object.__setattr__(other, "seeds", check_seeds(seeds))
+        return other
 
     @property
     def id(self) -> str:

@@ -112,7 +112,9 @@ class Runs:
     def steps_to(self, metric: str, target: float) -> Series:
         """Return the updates until each run first reaches `target`; `inf` where it never does.
 
-        On a straight line between the evaluation points; see `dlbench.metrics.steps_to`.
+        On a straight line between the evaluation points; see `dlbench.metrics.steps_to`. Where runs
+        may never get there, take `.median()`, or `.quantile(0.9, interpolation="higher")`: between
+        two `inf` there is no straight line.
         """
         curve, higher = self._curve(metric), self._higher(metric)
         return self._series(metrics.steps_to(curve, self.points, target, higher=higher), metric)

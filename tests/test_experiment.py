@@ -127,7 +127,7 @@ def test_build_makes_variables() -> None:
     [
         (("val_accurcy", 0.9), "Did you mean 'val_accuracy'?"),
         (("zzz", 0.9), "the workload has loss, accuracy, val_loss, val_accuracy"),
-        ((None, 1), "target names the metric None"),
+        ((None, 1), "a metric and a finite value"),
         (("loss", math.nan), "a metric and a finite value"), (("loss", math.inf), "finite value"),
         (("loss", "low"), "finite value"), (("loss",), "finite value"), ("loss", "finite value"),
         (0.9, "finite value"),
@@ -261,13 +261,27 @@ def test_seeds_that_are_none(given: object) -> None:
     refused(Experiment, work(), seeds=given)
 
 
-def test_shortened() -> None:
-    """A shortened experiment is the same in all but its length."""
+def test_varied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A varied experiment is the same in all but what was named, and nothing is built again."""
     long = Experiment(work(), optimizer=keras.optimizers.AdamW(1 / 3), steps=50, seeds=[4, 2])
-    short = long.shortened(5)
-    assert (short.steps, short.seeds) == (5, (4, 2))
+    monkeypatch.setattr("dlbench.experiment.try_workload", None)
+    short = long.varied(steps=5, seeds=[7])
+    assert (short.steps, short.points, short.seeds) == (5, (0, 1, 2, 3, 4, 5), (7,))
     assert short.optimizer.to_builtins() == long.optimizer.to_builtins()
-    assert long.shortened(100).id == long.id
+    assert (long.steps, long.seeds) == (50, (4, 2))
+    assert long.varied(steps=50, seeds=3).id == long.id == long.varied().id
+    slow = long.varied(learning_rate=0.5)
+    assert slow.optimizer.to_builtins() == long.optimizer.to_builtins() | {"learning_rate": 0.5}
+    assert long.optimizer.config["learning_rate"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    "given", [{"steps": 0}, {"seeds": []}, {"learning_rate": math.nan}, {"learning_rate": "fast"}]
+)
+def test_varied_out_of_range(given: dict[str, Any]) -> None:
+    """What an experiment refuses when it is made, it refuses when it is varied."""
+    with pytest.raises(ExperimentError):
+        Experiment(work()).varied(**given)
 
 
 # ---- points

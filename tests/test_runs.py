@@ -88,7 +88,9 @@ def test_steps_to_target_is_the_workloads() -> None:
     assert found.to_list() == [5.0, inf, inf, inf]
     assert found.equals(some_runs().steps_to("val_accuracy", 0.75))
     assert some_runs(experiment={}).steps_to_target() is None
-    assert some_runs().steps_to("loss", 1.0).to_list() == [10.0, inf, inf, 10.0]
+    reached = some_runs().steps_to("loss", 1.0)
+    assert reached.to_list() == [10.0, inf, inf, 10.0]
+    assert reached.median() == reached.quantile(0.9, interpolation="higher") == inf
 
 
 def test_the_numbers_of_metrics_reach_the_seeds() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dlbench.backend import choose_keras_backend
+from dlbench.plugin import marker
 from dlbench.plugin.case import Case, case_key
 from dlbench.plugin.collection import (
     check_device,
@@ -42,6 +43,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, where a wrong one stops, and begin to gather."""
+    config.addinivalue_line("markers", marker.HELP)
     session = RunSession(config, Settings.from_config(config))
     config.stash[session_key] = session
     config.pluginmanager.register(session, "dlbench-session")
@@ -56,9 +58,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Check the named workload and device; under --dlbench-quick keep few cases of each test."""
+    """Check markers, workload and device; under --dlbench-quick keep few cases of each test."""
     session = config.stash[session_key]
     if not session.is_worker:  # pytest-xdist takes a usage error for a crash; the fixture tells it
+        marker.check_markers(items)
         check_workload(session.settings, items)
         check_device(session.settings, items)
     if session.settings.quick:
@@ -139,6 +142,8 @@ def _case(request: pytest.FixtureRequest, benchmark: Any) -> Case:
         if case is not None:
             case.forget()
         session = request.config.stash[session_key]
+        if session.is_worker:  # where collection could not stop the session
+            marker.check_markers([item])
         case = Case(item, session.settings, benchmark, Progress(request.config))
         item.stash[case_key] = case
     return case

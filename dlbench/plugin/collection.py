@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dlbench.plugin.options import QUICK_CASES, QUICK_STEPS, Settings, from_here
+from dlbench.plugin.marker import marked
+from dlbench.plugin.options import QUICK_STEPS, Settings, from_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,17 +39,18 @@ def check_workload(settings: Settings, items: list[pytest.Item]) -> None:
 
 
 def keep_few_cases(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect all but the first, middle and last case of each parametrized training test."""
+    """Deselect all but the first and last case of each test, and the tests marked quick=False."""
     by_test: dict[tuple[object, str], list[pytest.Item]] = {}
-    for item in items:
-        if uses(item, ["convergence"]):
-            test = item.parent, getattr(item, "originalname", item.name)
-            by_test.setdefault(test, []).append(item)
     dropped: set[pytest.Item] = set()
+    for item in items:
+        if not uses(item, FIXTURES):
+            continue
+        if not marked(item).get("quick", True):
+            dropped.add(item)
+        test = item.parent, getattr(item, "originalname", item.name)
+        by_test.setdefault(test, []).append(item)
     for cases in by_test.values():
-        last = len(cases) - 1
-        kept = {round(i * last / (QUICK_CASES - 1)) for i in range(QUICK_CASES)}
-        dropped.update(case for number, case in enumerate(cases) if number not in kept)
+        dropped.update(cases[1:-1])
     if dropped:
         config.hook.pytest_deselected(items=[item for item in items if item in dropped])
         items[:] = [item for item in items if item not in dropped]
@@ -68,8 +70,7 @@ def header_lines(config: pytest.Config, settings: Settings, items: list[pytest.I
     lines = [f"dlbench: {', '.join(parts)}"]
     if settings.quick:
         lines.append(
-            f"dlbench: a quick look: at most {QUICK_STEPS} updates a run and {QUICK_CASES} cases a "
-            "test; bounds are off"
+            f"dlbench: a quick look: up to {QUICK_STEPS} updates a run, two cases a test, bounds off"
         )
     if settings.engine != "auto":
         lines.append(f"dlbench: engine {settings.engine}")

@@ -155,11 +155,12 @@ class Convergence:
         }
         if hyperparameters.get("seeds") is None:
             hyperparameters["seeds"] = case.settings.seeds
-        experiments = [
-            Experiment(workload, learning_rate=rate, **hyperparameters) for _, rate, _ in calls
-        ]
+        (_, rate, _), *others = calls
+        first = Experiment(workload, learning_rate=rate, **hyperparameters)
         if case.settings.quick:
-            experiments = [experiment.shortened(QUICK_STEPS) for experiment in experiments]
+            few = first.seeds[: len(case.settings.seeds)]
+            first = first.varied(steps=min(QUICK_STEPS, first.steps), seeds=few)
+        experiments = [first, *(first.varied(learning_rate=rate) for _, rate, _ in others)]
         runs_in_all = sum(len(experiment.seeds) for experiment in experiments)
         start = time.perf_counter()
         with case.progress.of(case.item.name, f"updates over {runs_in_all} runs"):
@@ -229,6 +230,8 @@ class Convergence:
         if not callable(train):
             raise ExperimentError(f"train must be a function of a seed, got {type(train).__name__}")
         chosen = check_seeds(case.settings.seeds if seeds is None else seeds)
+        if case.settings.quick:
+            chosen = chosen[: len(case.settings.seeds)]
         experiment = describe_loop(train, workload=workload, target=target)
         curves: dict[int, dict[str, list[float]]] = {}
 

@@ -24,8 +24,6 @@ MOST_SEEDS = 100_000
 QUICK_SEEDS = 3
 QUICK_STEPS = 200
 """Under `--dlbench-quick` no run makes more updates than this."""
-QUICK_CASES = 3
-"""Under `--dlbench-quick` a parametrized test keeps its first, middle and last case."""
 
 
 def seed_range(text: str) -> range:
@@ -90,15 +88,16 @@ _SEEDS_AND_ENGINE: tuple[tuple[str, str, dict[str, Any]], ...] = (
         "seeds",
         (
             f"train every experiment from the seeds 0 to N-1 (default: {DEFAULT_SEEDS}), or from A to B "
-            "when given as A-B; a case that names its own seeds keeps them"
+            "when given as A-B; a case that names its own seeds keeps them (under -quick, so many of them)"
         ),
         {"metavar": "N", "type": seed_range},
     ),
     (
         "quick",
         (
-            f"a first look: {QUICK_SEEDS} seeds, at most {QUICK_STEPS} updates a run, at most "
-            f"{QUICK_CASES} cases a test; bounds are shown, not enforced"
+            f"a first look: {QUICK_SEEDS} seeds, at most {QUICK_STEPS} updates a run, the first and "
+            "last case of a test, none that is marked convergence(quick=False); bounds are shown, not "
+            "enforced"
         ),
         {"action": "store_true", "default": None},
     ),

@@ -23,16 +23,21 @@ def test_few_seeds_and_short_runs(suite: Suite) -> None:
 
         def test_loop(convergence):
             assert convergence.record(loop).seeds == (0, 1, 2)
+
+        def test_own_seeds(convergence):
+            assert convergence(build, **LEARNS | {"seeds": 5}).seeds == (0, 1, 2)
+            assert convergence.record(loop, seeds=[7, 8, 9, 5], name="loop").seeds == (7, 8, 9)
+            assert convergence.record(loop, seeds=[4], name="one").seeds == (4,)
     """)
     ran = suite.run("--dlbench-quick", "--benchmark-disable")
-    ran.result.assert_outcomes(passed=3)
+    ran.result.assert_outcomes(passed=4)
     assert "would not have held" not in ran.output
-    assert [record["runs"]["seeds"] for record in ran.records] == [[0, 1, 2]] * 3
+    assert [record["runs"]["seeds"] for record in ran.records[:3]] == [[0, 1, 2]] * 3
     assert {record["bounds"] for record in ran.records} == {"off"}
     ran.result.stdout.fnmatch_lines(
         [
             "dlbench: keras on torch*, 3 seeds",
-            "dlbench: a quick look: at most 200 updates a run and 3 cases a test; bounds are off",
+            "dlbench: a quick look: up to 200 updates a run, two cases a test, bounds off",
         ]
     )
 
@@ -44,8 +49,8 @@ def test_seeds_can_still_be_chosen(suite: Suite) -> None:
     assert ran.record["runs"]["seeds"] == [0]
 
 
-def test_first_middle_and_last_case_of_each_test(suite: Suite) -> None:
-    """A parametrized training keeps three cases; what trains nothing is left alone."""
+def test_first_and_last_case_of_each_test(suite: Suite) -> None:
+    """A parametrized test keeps two cases, a marked one none; what is not ours is left alone."""
     suite.write(
         """
         @pytest.mark.parametrize("i", range(7))
@@ -65,6 +70,19 @@ def test_first_middle_and_last_case_of_each_test(suite: Suite) -> None:
         def test_counts(parameters, i):
             pass
 
+        @pytest.mark.convergence(quick=False)
+        def test_long(convergence):
+            raise AssertionError
+
+        @pytest.mark.convergence(quick=False)
+        class TestLong:
+            def test_long(self, parameters):
+                raise AssertionError
+
+            @pytest.mark.convergence(quick=True)
+            def test_short(self, parameters):
+                pass
+
         @pytest.mark.parametrize("i", range(4))
         def test_plain(i):
             pass
@@ -72,12 +90,12 @@ def test_first_middle_and_last_case_of_each_test(suite: Suite) -> None:
         name="brackets[1]/test_tiny.py",
     )
     ran = suite.run("--dlbench-quick")
-    ran.result.assert_outcomes(passed=3 + 2 + 3 + 4 + 4, deselected=4 + 1)
+    ran.result.assert_outcomes(passed=2 + 2 + 2 + 2 + 1 + 4, deselected=5 + 2 + 2 + 2)
     kept = [record["case"].split("::", 1)[1] for record in ran.records]
     assert kept == [
-        *("test_seven[0]", "test_seven[3]", "test_seven[6]"),
+        *("test_seven[0]", "test_seven[6]"),
         *("test_two[0]", "test_two[1]"),
-        *("TestOne::test_seven[0]", "TestOne::test_seven[2]", "TestOne::test_seven[3]"),
+        *("TestOne::test_seven[0]", "TestOne::test_seven[3]"),
     ]
 
 
