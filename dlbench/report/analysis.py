@@ -41,11 +41,33 @@ class Analysis:
     figures: tuple[Figure, ...]
     """Those that its tests handed in."""
 
+    def study_of(self, figure: Figure) -> Study | None:
+        """Return the study with a figure's case, or with its test; None where there is none."""
+        for study in self.studies:
+            if (study.cases["case"] == figure["case"]).any():
+                return study
+        test = test_of(figure)
+        return next((study for study in self.studies if study.test == test), None)
+
+    @property
+    def galleries(self) -> dict[str, list[Figure]]:
+        """The figures of tests that left no records, by test."""
+        found: dict[str, list[Figure]] = {}
+        for figure in self.figures:
+            if self.study_of(figure) is None:
+                found.setdefault(test_of(figure), []).append(figure)
+        return found
+
     @property
     def cases(self) -> pd.DataFrame:
         """The cases of all its studies."""
         every = [study.cases for study in self.studies]
         return pd.concat(every) if every else frames.case_frame([])
+
+
+def test_of(figure: Figure) -> str:
+    """Return the name of the test that handed a figure in."""
+    return figure["case"].rsplit("::", 1)[-1].split("[", 1)[0]
 
 
 def analyses(run: Run) -> list[Analysis]:

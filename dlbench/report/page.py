@@ -31,7 +31,7 @@ class Pictures(TypedDict):
     drawn: Mapping[str, Sequence[Picture]]
     """From the records of a study."""
     handed_in: Mapping[str, Sequence[Picture]]
-    """By the tests, to a study's or an analysis' section."""
+    """By the tests, to a study's or a gallery's section."""
 
 
 def page(summary: Summary, pictures: Pictures) -> str:

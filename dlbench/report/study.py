@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dlbench.metrics import higher_is_better
-from dlbench.report.formatting import humanized, shortened
+from dlbench.report.formatting import humanized, setting, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,6 +117,15 @@ class Study:
         """The loss of the best constant predictor, where all cases have the same."""
         known = self.cases["constant_loss"].dropna().unique()
         return float(known[0]) if len(known) == 1 else None
+
+    def reference_lines(self, metric: str) -> dict[float, str]:
+        """Return the values that a metric's curves are held against, with what each is."""
+        lines: dict[float, str] = {}
+        if metric == self.loss_name and self.constant_loss is not None:
+            lines[self.constant_loss] = "best constant predictor"
+        if self.target and self.target[0] == metric:
+            lines[self.target[1]] = f"target {setting(self.target[1])}"
+        return lines
 
     @property
     def shown(self) -> list[str]:

@@ -23,7 +23,7 @@ from matplotlib.ticker import Formatter, FuncFormatter, LogLocator, NullFormatte
 from dlbench.report.formatting import MINUS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from matplotlib.axes import Axes
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 WIDTH = 10.0
 """Inches: the widest figure; 960 CSS pixels."""
+
+CLOSE = 0.09
+"""A share of a panel's height: a line of words, with some room."""
 
 INK = "#2b2d33"
 QUIET = "#767b86"
@@ -198,22 +201,31 @@ def plain_numbers(axis: Any) -> None:
         axis.set_major_formatter(PlainFormatter())
 
 
-def line_label(axes: Axes, y: float, text: str) -> None:
-    """Draw a thin line across the panel, with its words at the right end."""
-    axes.axhline(y, color=QUIET, linewidth=0.9, linestyle=(0, (5, 3)), zorder=1.5)
-    axes.annotate(
-        text,
-        (1, y),
-        xycoords=("axes fraction", "data"),
-        xytext=(-2, 2),
-        textcoords="offset points",
-        annotation_clip=True,
-        ha="right",
-        va="bottom",
-        fontsize=8,
-        color=QUIET,
-        bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.6},
-    )
+def line_labels(axes: Axes, lines: Mapping[float, str]) -> None:
+    """Draw thin lines across the panel, each with its words at the right end.
+
+    The words stand above their line; where two lines are close, those of the lower one below it.
+    Call it when the panel's scale and limits are settled.
+    """
+    heights = sorted(lines)
+    to_share = axes.transScale + axes.transLimits
+    shares = [float(to_share.transform((1.0, y))[1]) for y in heights]
+    for y, share, above in zip(heights, shares, [*shares[1:], math.inf], strict=False):
+        crowded = above - share < CLOSE
+        axes.axhline(y, color=QUIET, linewidth=0.9, linestyle=(0, (5, 3)), zorder=1.5)
+        axes.annotate(
+            lines[y],
+            (1, y),
+            xycoords=("axes fraction", "data"),
+            xytext=(-2, -2 if crowded else 2),
+            textcoords="offset points",
+            annotation_clip=True,
+            ha="right",
+            va="top" if crowded else "bottom",
+            fontsize=8,
+            color=QUIET,
+            bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.6},
+        )
 
 
 class PlainFormatter(Formatter):

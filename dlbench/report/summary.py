@@ -55,6 +55,13 @@ class StudyText(TypedDict):
     table: Table
 
 
+class GalleryText(TypedDict):
+    """The figures of a test that left no records."""
+
+    anchor: str
+    title: str
+
+
 class AnalysisText(TypedDict):
     """One analysis."""
 
@@ -64,6 +71,7 @@ class AnalysisText(TypedDict):
     theory: str
     discussion: str
     studies: list[StudyText]
+    galleries: list[GalleryText]
     headline: str
 
 
@@ -221,6 +229,13 @@ def _analysis(analysis: Analysis) -> AnalysisText:
         "theory": theory,
         "discussion": analysis.discussion,
         "studies": [_study(study, title) for study in analysis.studies],
+        "galleries": [
+            {
+                "anchor": anchor_of("gallery", f"{analysis.module} {test}"),
+                "title": humanized(test).capitalize(),
+            }
+            for test in analysis.galleries
+        ],
         "headline": _headline(analysis),
     }
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dlbench.errors import RecordError
 from dlbench.history.run import decode_png, write_atomically
-from dlbench.report.analysis import analyses
+from dlbench.report.analysis import analyses, test_of
 from dlbench.report.figures import drawings
 from dlbench.report.page import page
 from dlbench.report.pictures import Album, Picture
@@ -56,20 +56,13 @@ def _handed_in(found: Sequence[Analysis], album: Album) -> dict[str, list[Pictur
     pictures: dict[str, list[Picture]] = {}
     for analysis in found:
         for figure in analysis.figures:
-            pictures.setdefault(_section(analysis, figure), []).append(_kept(figure, album))
+            study = analysis.study_of(figure)
+            if study is not None:
+                section = anchor_of("study", study.key)
+            else:
+                section = anchor_of("gallery", f"{analysis.module} {test_of(figure)}")
+            pictures.setdefault(section, []).append(_kept(figure, album))
     return pictures
-
-
-def _section(analysis: Analysis, figure: Figure) -> str:
-    """Return the anchor of the study with the figure's case, or its test; else of the analysis."""
-    case = figure["case"]
-    for study in analysis.studies:
-        if (study.cases["case"] == case).any():
-            return anchor_of("study", study.key)
-    for study in analysis.studies:
-        if study.test == case.rsplit("::", 1)[-1].split("[", 1)[0]:
-            return anchor_of("study", study.key)
-    return anchor_of("analysis", analysis.module)
 
 
 def _kept(figure: Figure, album: Album) -> Picture:

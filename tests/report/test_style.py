@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
 from dlbench.report.analysis import analyses
 from dlbench.report.style import (
@@ -17,6 +19,7 @@ from dlbench.report.style import (
     REGIME_MARKS,
     Palette,
     canvas,
+    line_labels,
     plain_numbers,
     styled,
 )
@@ -119,3 +122,20 @@ def tick_texts(limits: tuple[float, float]) -> set[str]:
         figure.draw_without_rendering()
     labels = axes.get_yticklabels()
     return {text.get_text() for text in labels if low <= text.get_position()[1] <= high}
+
+
+@pytest.mark.parametrize(("scale", "near"), [("linear", 0.98), ("log", 0.9)])
+def test_labels_of_close_lines_stand_apart(scale: str, near: float) -> None:
+    """Where two reference lines nearly meet, the words of the lower one stand below it."""
+    figure = Figure()
+    for panel, lower in enumerate((near, 0.5), start=1):
+        axes = figure.add_subplot(1, 2, panel)
+        axes.set(yscale=scale, ylim=(1e-3, 1.1))
+        line_labels(axes, {1.0: "upper", lower: "lower"})
+        boxes = {
+            text.get_text(): text.get_window_extent(FigureCanvasAgg(figure).get_renderer())
+            for text in axes.texts
+        }
+        assert not boxes["upper"].overlaps(boxes["lower"])
+        line = axes.transData.transform((0, lower))[1]
+        assert (boxes["lower"].y1 < line) == (lower == near)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import subprocess
 import sys
 import warnings
@@ -89,21 +90,22 @@ def test_a_second_report_replaces_the_first(
 
 
 @pytest.mark.parametrize(
-    ("case", "depth"), [("test_rates.py::test_a[2]", 2), ("test_rates.py::test_other", 1)]
+    ("case", "heading"),
+    [("test_rates.py::test_a[2]", "A"), ("test_rates.py::TestB::test_other_one[x-1]", "Other one")],
 )
 def test_a_figure_finds_its_section(
     trained: Callable[..., Record],
     run_of: Callable[..., Run],
     tmp_path: Path,
     case: str,
-    depth: int,
+    heading: str,
 ) -> None:
-    """A figure of a case without a record stands in its test's study, else in its module."""
+    """A figure of a case without a record stands in its test's study, else under its test's name."""
     record = trained("test_a", {"x": 1}, module="test_rates.py")
     figure = {"case": case, "module": "test_rates.py", "caption": "mine", "png": PNG}
     html = write_report(run_of([record], figures=[figure]), tmp_path).read_text(encoding="utf-8")
     before = html.split('alt="mine"')[0]
-    assert before.count("<section") - before.count("</section") == depth
+    assert re.findall("<h3[^>]*>(.*?)</h3>", before)[-1] == heading
 
 
 def test_a_broken_picture_is_a_sentence(run_of: Callable[..., Run], tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from dlbench.report.formatting import setting, shortened
+from dlbench.report.formatting import shortened
 from dlbench.report.spreads import bands
-from dlbench.report.style import INK, QUIET, Palette, line_label, plain_numbers
+from dlbench.report.style import INK, QUIET, Palette, line_labels, plain_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,10 +166,7 @@ def _finish(axes: Axes, panel: Panel, frame: pd.DataFrame) -> None:
     if far:
         axes.set_xticks([0.0, *_powers(smallest, float(ends.max()))])
     plain_numbers(axes.xaxis)
-    if study.target and study.target[0] == trend.metric:
-        line_label(axes, study.target[1], f"target {setting(study.target[1])}")
-    if trend.metric == study.loss_name and study.constant_loss is not None:
-        line_label(axes, study.constant_loss, "best constant predictor")
+    line_labels(axes, study.reference_lines(trend.metric))
     if panel.updates_per_epoch and not far:
         _count_epochs(axes, panel.updates_per_epoch)
 

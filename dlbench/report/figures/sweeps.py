@@ -10,8 +10,8 @@ from matplotlib.ticker import NullLocator
 from dlbench.report import words
 from dlbench.report.figures import marks
 from dlbench.report.figures.drawing import Drawing
-from dlbench.report.formatting import sentence, setting
-from dlbench.report.style import RED, WIDTH, Palette, canvas, line_label, plain_numbers
+from dlbench.report.formatting import sentence
+from dlbench.report.style import RED, WIDTH, Palette, canvas, line_labels, plain_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,15 +67,10 @@ def _panel(axes: Axes, study: Study, palette: Palette, factor: Factor, metric: s
     higher = study.higher(metric)
     frame = marks.points(study, f"final_{metric}", factor)
     marks.scatter(axes, study, frame, higher=higher, hue=_hue(study, factor), palette=palette)
-    lines = {}
-    if study.target and study.target[0] == metric:
-        lines[study.target[1]] = f"target {setting(study.target[1])}"
-    if metric == study.loss_name and study.constant_loss is not None:
-        lines[study.constant_loss] = "best constant predictor"
+    lines = study.reference_lines(metric)
     shown = np.array([*frame["value"], *lines], dtype=float)
     marks.scale(axes, frame["number"].to_numpy(), shown, share=higher)
-    for height, text in lines.items():
-        line_label(axes, height, text)
+    line_labels(axes, lines)
     marks.at_edge(axes, frame, word="diverged", top=not higher, colour=RED)
     axes.set(xlabel=factor.title, ylabel=f"final {study.axis(metric)}")
     plain_numbers(axes.xaxis)
