@@ -1,4 +1,4 @@
-"""Statistics of samples: pure functions of arrays that know no word of machine learning."""
+"""Estimates of a sample, and intervals around them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from dlbench.statistics.samples import (
+    check_level,
+    finite_sample,
+    half_width,
+    mean_and_error,
+    sample,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +45,7 @@ def interquartile_mean(values: ArrayLike) -> float:
     Raises:
         ValueError: `values` is empty or not one-dimensional.
     """
-    ordered = np.sort(_sample(values))
+    ordered = np.sort(sample(values))
     if np.isnan(ordered[-1]):
         return float("nan")  # it has no rank: cut off as the largest, it would pass for the best
     cut = ordered.size / 4
@@ -71,22 +79,34 @@ def bootstrap_interval(
     Raises:
         ValueError: fewer than 2 values, or a level outside (0, 1).
     """
-    sample = _sample(values)
-    if sample.size < 2:  # noqa: PLR2004
-        raise ValueError(f"an interval takes at least 2 values, got {sample.size}")
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, got {level}")
+    array = sample(values)
+    if array.size < 2:  # noqa: PLR2004
+        raise ValueError(f"an interval takes at least 2 values, got {array.size}")
+    check_level(level)
     generator = np.random.default_rng(rng)
-    picks = generator.integers(sample.size, size=(resamples, sample.size))
-    replicates = [statistic(sample[pick]) for pick in picks]
+    picks = generator.integers(array.size, size=(resamples, array.size))
+    replicates = [statistic(array[pick]) for pick in picks]
     # Order statistics, not values between them: halfway from inf to inf would be NaN.
     ends = [(1 - level) / 2, (1 + level) / 2]
     low, high = np.quantile(replicates, ends, method="inverted_cdf")
-    return Interval(float(statistic(sample)), float(low), float(high), level)
+    return Interval(float(statistic(array)), float(low), float(high), level)
 
 
-def _sample(values: ArrayLike) -> np.ndarray:
-    sample = np.asarray(values, dtype=float)
-    if sample.ndim != 1 or sample.size == 0:
-        raise ValueError(f"a sample has shape (n,) with n >= 1, got shape {sample.shape}")
-    return sample
+def mean_interval(values: ArrayLike, level: float = 0.95) -> Interval:
+    """Return the t interval of a mean, mean ± t s / √n with n - 1 degrees of freedom.
+
+    Assumes independent values, normal or many. Values that are all equal give a single point.
+    Source: Student 1908, "The probable error of a mean"; `scipy.special.stdtrit`.
+
+    Args:
+        values: shape `(n,)`, n >= 2, finite.
+        level: between 0 and 1.
+
+    Raises:
+        ValueError: fewer than 2 values, one that is not finite, or a level outside (0, 1).
+    """
+    array = finite_sample("values", values, at_least=2)
+    check_level(level)
+    mean, error = mean_and_error(array)
+    half = half_width(error, array.size - 1, (1 - level) / 2)
+    return Interval(mean, mean - half, mean + half, level)
