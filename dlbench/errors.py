@@ -27,6 +27,10 @@ class RecordError(DlbenchError, ValueError):
     """A saved run that cannot be read: truncated, foreign, or of a newer schema."""
 
 
+class BaselineError(DlbenchError, ValueError):
+    """A baseline that cannot be read, written or accepted into as it stands."""
+
+
 class NotFoundError(DlbenchError, LookupError):
     """A name such as `FILE.py:NAME` or `package:name` that leads to nothing."""
 
@@ -45,3 +49,7 @@ class ParameterMismatchError(DlbenchError, RuntimeError):
 
 class DownloadError(DlbenchError, OSError):
     """Data that are not on this machine and could not be fetched."""
+
+
+class GateError(DlbenchError, ValueError):
+    """A gate's rules that cannot be meant, or entries that cannot be compared under any rules."""

@@ -152,6 +152,39 @@ class Runs:
             orders=tuple(self.orders[row] for row in chosen) if self.orders else (),
         )
 
+    def joined(self, other: Runs) -> Runs:
+        """Return these runs and those of the same experiment from other seeds.
+
+        Raises:
+            ExperimentError: other points or curves, or a seed that both have.
+        """
+        if (
+            not np.array_equal(self.points, other.points)
+            or self.curves.keys() != other.curves.keys()
+        ):
+            raise ExperimentError(
+                f"runs of {list(self.curves)} at {len(self.points)} points cannot be joined with "
+                f"runs of {list(other.curves)} at {len(other.points)}"
+            )
+        return replace(
+            self,
+            seeds=self.seeds + other.seeds,
+            curves={
+                name: np.concatenate([values, other.curves[name]])
+                for name, values in self.curves.items()
+            },
+            starts=self.starts + other.starts if self.starts and other.starts else (),
+            orders=self.orders + other.orders if self.orders and other.orders else (),
+            engine_note=self.engine_note or other.engine_note,
+        )
+
+    def same_as(self, other: Runs) -> bool:
+        """Return whether both have the same curves, bit for bit; NaN where NaN."""
+        return self.curves.keys() == other.curves.keys() and all(
+            np.array_equal(values, other.curves[name], equal_nan=True)
+            for name, values in self.curves.items()
+        )
+
     # ---- what became of the runs
 
     @property

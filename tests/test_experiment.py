@@ -272,7 +272,7 @@ def test_varied(monkeypatch: pytest.MonkeyPatch) -> None:
     assert long.varied(steps=50, seeds=3).id == long.id == long.varied().id
     slow = long.varied(learning_rate=0.5)
     assert slow.optimizer.to_builtins() == long.optimizer.to_builtins() | {"learning_rate": 0.5}
-    assert long.optimizer.config["learning_rate"] == pytest.approx(1 / 3)
+    assert dict(long.optimizer.config or {})["learning_rate"] == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize(

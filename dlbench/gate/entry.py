@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlbench.metrics import loss_floor
+from dlbench.metrics import loss_floor, mean_log_loss
 from dlbench.runs import Runs
 
 if TYPE_CHECKING:
@@ -46,10 +46,12 @@ class Entry:
     budget: float = 0.0
     """Optimizer updates at the last point."""
     floor: float = 0.0
-    """The floor under the losses, as `dlbench.metrics.mean_log_loss` takes it."""
+    """The floor under the losses, as `dlbench.metrics.mean_log_loss` takes it; 0 where the losses
+    are taken as they are and not in log, because they may be 0 or less."""
     values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """`training_loss` (the mean over points of log loss), the last value of each validation curve
-    by its name, and `steps_to_target` (`inf` where never); NaN or `inf` where a run diverged."""
+    by its name, and `steps_to_target` (`inf` where never); NaN or `inf` where a run diverged, and
+    a training loss of NaN where a loss below 0 has no log."""
     higher_is_better: Mapping[str, bool] = field(default_factory=dict)
     """The direction of each validation curve, where it is known."""
     starts: tuple[str, ...] = ()
@@ -78,7 +80,8 @@ def entry_of(record: Record, *, floor: float | None = None) -> Entry:
 
     Args:
         record: of any kind.
-        floor: the floor of the entry that it will be compared with; by default its own.
+        floor: the floor of the entry that it will be compared with; by default its own; 0 to take
+            the losses as they are.
     """
     identity: dict[str, Any] = {
         "key": key_of(record["case"], record["name"]),
@@ -94,7 +97,7 @@ def entry_of(record: Record, *, floor: float | None = None) -> Entry:
     losses = runs.curves[runs.loss_name]
     floor = loss_floor(losses) if floor is None else floor
     validation = [name for name in runs.curves if name.startswith("val_")]
-    values = {TRAINING_LOSS: _floats(runs.mean_log_loss(floor))}
+    values = {TRAINING_LOSS: _floats(over_the_run(losses, floor))}
     values |= {name: _floats(runs.final(name)) for name in validation}
     steps = runs.steps_to_target()
     if steps is not None:
@@ -128,6 +131,20 @@ def key_of(case: str, name: str | None) -> str:
     path, separator, rest = case.partition("::")
     key = path.rsplit("/", 1)[-1] + separator + rest
     return f"{key} name={name}" if name is not None else key
+
+
+def over_the_run(losses: np.ndarray, floor: float) -> np.ndarray:
+    """Return each run's training loss over the run, as an entry with this floor has it.
+
+    Args:
+        losses: shape `(seeds, points)`.
+        floor: the entry's; 0 for losses that are not taken in log.
+    """
+    if floor > 0:
+        negative = (np.isfinite(losses).all(axis=1)) & (losses < 0).any(axis=1)
+        return np.where(negative, np.nan, mean_log_loss(losses, floor))
+    trained = losses[:, 1:] if losses.shape[1] > 1 else losses
+    return np.where(np.isfinite(trained).all(axis=1), trained.mean(axis=1), np.inf)
 
 
 def _floats(values: Any) -> tuple[float, ...]:

@@ -14,12 +14,14 @@ from dlbench.backend import choose_keras_backend
 from dlbench.plugin import marker
 from dlbench.plugin.case import Case, case_key
 from dlbench.plugin.collection import (
+    check_baseline,
     check_device,
     check_workload,
     header_lines,
     keep_few_cases,
 )
 from dlbench.plugin.fixtures import Convergence, Parameters
+from dlbench.plugin.gating import Gate
 from dlbench.plugin.options import Settings, add_options
 from dlbench.plugin.progress import Progress
 from dlbench.plugin.session import ATTRIBUTE, RunSession, session_key
@@ -44,15 +46,19 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, where a wrong one stops, and begin to gather."""
     config.addinivalue_line("markers", marker.HELP)
-    session = RunSession(config, Settings.from_config(config))
+    settings = Settings.from_config(config)
+    gate = Gate(config, settings)
+    session = RunSession(config, settings, gate)
     config.stash[session_key] = session
-    config.pluginmanager.register(session, "dlbench-session")
+    for name, part in (("session", session), ("gate", gate), ("collected", gate.collected)):
+        config.pluginmanager.register(part, f"dlbench-{name}")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Let go of what this run gathered."""
     if session_key in config.stash:
-        config.pluginmanager.unregister(config.stash[session_key])
+        for name in ("session", "gate", "collected"):
+            config.pluginmanager.unregister(name=f"dlbench-{name}")
         del config.stash[session_key]
 
 
@@ -64,13 +70,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         marker.check_markers(items)
         check_workload(session.settings, items)
         check_device(session.settings, items)
+        check_baseline(session.gate, items)
     if session.settings.quick:
         keep_few_cases(config, items)
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     """Say once, and only where dlbench is used, on what and from how many seeds is trained."""
-    return header_lines(config, config.stash[session_key].settings, items)
+    session = config.stash[session_key]
+    return header_lines(config, session.settings, session.gate, items)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -144,6 +152,7 @@ def _case(request: pytest.FixtureRequest, benchmark: Any) -> Case:
         session = request.config.stash[session_key]
         if session.is_worker:  # where collection could not stop the session
             marker.check_markers([item])
+            check_baseline(session.gate, [item])
         case = Case(item, session.settings, benchmark, Progress(request.config))
         item.stash[case_key] = case
     return case

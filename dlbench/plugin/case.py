@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from dlbench.errors import ExperimentError
 from dlbench.plain import Plain, to_plain
+from dlbench.plugin.marker import rules_of
 from dlbench.plugin.session import Cargo, first_line, outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from dlbench.history.record import Kind, Record, Timing
     from dlbench.history.run import Figure, Module
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
     from dlbench.plugin.options import Settings
     from dlbench.plugin.progress import Progress
     from dlbench.runs import Runs
+
+    class Again(Protocol):
+        """Trains a record's experiment from these seeds."""
+
+        def __call__(self, seeds: Sequence[int], *, perturbed: bool) -> Runs:
+            """Return the runs; perturbed ones start from weights moved by rounding's size."""
+            ...
+
 
 case_key = pytest.StashKey["Case"]()
 
@@ -39,6 +48,7 @@ class Case:
         self.runs: list[tuple[str | None, Runs]] = []
         """What a failing test shows, by the name of the call."""
         self.unheld: str | None = None
+        self._again: dict[str | None, Again] = {}
         self.timed = self.failed = False
 
     @property
@@ -134,13 +144,19 @@ class Case:
         parameters: ParameterTable | None = None,
         timing: Timing | None = None,
         varied: Mapping[str, Plain] | None = None,
+        again: Again | None = None,
     ) -> None:
-        """Keep a record, and let it ride in pytest-benchmark's file."""
+        """Keep a record, and let it ride in pytest-benchmark's file.
+
+        Should the gate ask for it, `again` trains the same from other seeds.
+        """
         from dlbench.history.environment import environment
         from dlbench.history.record import KEY, SCHEMA, metrics_by_seed
 
         if runs is not None:
             self.runs.append((name, runs))
+        if again is not None:
+            self._again[name] = again
         record: Record = {
             "kind": kind,
             "case": self.item.nodeid,
@@ -162,6 +178,41 @@ class Case:
         extra = getattr(self.benchmark, "extra_info", None)
         if extra is not None:
             extra[KEY] = {"schema": SCHEMA, "records": self.records}
+
+    def train_further(self, record: Record, seeds: Sequence[int]) -> None:
+        """Train a record's experiment from more seeds, and put the runs into the record."""
+        from dlbench.history.record import metrics_by_seed
+
+        name = record["name"]
+        runs = dict(self.runs)[name].joined(self._again[name](seeds, perturbed=False))
+        self.runs = [(each, runs if each == name else old) for each, old in self.runs]
+        record["runs"], record["metrics"] = runs.to_builtins(), metrics_by_seed(runs)
+
+    def measure_rounding(self, record: Record) -> None:
+        """Put into a record how far rounding alone moves its training loss, by seed.
+
+        A loop of the user's own cannot be perturbed from outside: whether it repeats is noted.
+        """
+        from dlbench.gate.entry import over_the_run
+        from dlbench.metrics import loss_floor
+
+        name, gate = record["name"], record.get("gate")
+        if gate is None or name not in self._again:
+            return
+        runs = dict(self.runs)[name]
+        if record["kind"] == "loop":
+            gate["repeats"] = runs.select(runs.seeds[:1]).same_as(
+                self._again[name](runs.seeds[:1], perturbed=False)
+            )
+            return
+        losses = runs.curves[runs.loss_name]
+        shaken = self._again[name](runs.seeds, perturbed=True).curves[runs.loss_name]
+        floor = (
+            0.0 if rules_of(self.item).scale("training_loss") == "linear" else loss_floor(losses)
+        )
+        over_runs = [over_the_run(each, floor) for each in (losses, shaken)]
+        moved = [abs(new - old) for old, new in zip(*over_runs, strict=True)]
+        gate["yardstick"] = to_plain([float(f"{value:.4g}") for value in moved])
 
     def forget(self) -> None:
         """Take the records back out of pytest-benchmark's file: the test is run again."""

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dlbench.errors import DlbenchError
 from dlbench.plugin.marker import marked
 from dlbench.plugin.options import QUICK_STEPS, Settings, from_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from dlbench.plugin.gating import Gate
 
 FIXTURES = frozenset({"convergence", "parameters"})
 
@@ -29,7 +32,6 @@ def check_workload(settings: Settings, items: list[pytest.Item]) -> None:
     """
     if settings.workload is None or not any(uses(item, ["workload"]) for item in items):
         return
-    from dlbench.errors import DlbenchError
     from dlbench.workloads import load_workload
 
     try:
@@ -56,7 +58,27 @@ def keep_few_cases(config: pytest.Config, items: list[pytest.Item]) -> None:
         items[:] = [item for item in items if item not in dropped]
 
 
-def header_lines(config: pytest.Config, settings: Settings, items: list[pytest.Item]) -> list[str]:
+def check_baseline(gate: Gate, items: list[pytest.Item]) -> None:
+    """Read the baselines of the modules that use a fixture, so that a damaged one stops the run here.
+
+    Raises:
+        pytest.UsageError: a file cannot be read.
+    """
+    modules = dict.fromkeys(module_of(item) for item in items if uses(item, FIXTURES))
+    try:
+        gate.check(modules)
+    except DlbenchError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def module_of(item: pytest.Item) -> str:
+    """Return the path of a test's file, from the root folder on, with forward slashes."""
+    return item.nodeid.split("::", 1)[0]
+
+
+def header_lines(
+    config: pytest.Config, settings: Settings, gate: Gate, items: list[pytest.Item]
+) -> list[str]:
     """Return what is trained on, from how many seeds, and where bounds are off.
 
     Nothing for `--collect-only`: what it prints is read by other programs.
@@ -75,8 +97,25 @@ def header_lines(config: pytest.Config, settings: Settings, items: list[pytest.I
     if settings.engine != "auto":
         lines.append(f"dlbench: engine {settings.engine}")
     if settings.workload:
-        lines.append(f"dlbench: workload {settings.workload}; bounds of tests that use it are off")
-    return lines
+        lines.append(
+            f"dlbench: workload {settings.workload}; bounds and gate of tests that use it are off"
+        )
+    return [*lines, *_gate_lines(settings, gate)]
+
+
+def _gate_lines(settings: Settings, gate: Gate) -> list[str]:
+    """Return what is gated, and how, where that is not what everybody expects."""
+    if settings.accept:
+        return ["dlbench: accepting: this run becomes the baseline; the gate fails nothing"]
+    if settings.quick or settings.gate == "off":
+        return ["dlbench: the gate is off"] if settings.gate == "off" else []
+    if not gate.active:
+        return [
+            "dlbench: NO BASELINE: nothing is compared with anything; --dlbench-accept makes one"
+        ]
+    words = [f"gate {settings.gate}"] if settings.gate != "auto" else []
+    words += [f"expecting {settings.expect} at most"] if settings.expect else []
+    return [f"dlbench: {', '.join(words)}"] if words else []
 
 
 def _seeds(seeds: tuple[int, ...]) -> str:

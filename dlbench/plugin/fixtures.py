@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from dlbench.errors import ExperimentError
@@ -26,6 +27,9 @@ TIMED_ROUNDS = 20
 WARMUP_ROUNDS = 3
 FIGURE_DPI = 110
 MAX_FIGURE_BYTES = 2 * 2**20
+
+BELOW_ZERO = ("cosine_similarity",)
+"""Keras' losses that are no distance from 0."""
 
 CARRIED = ("data", "loss", "metrics", "target")
 """What a workload carries, and a call gives beside a plain builder."""
@@ -160,6 +164,7 @@ class Convergence:
         if case.settings.quick:
             few = first.seeds[: len(case.settings.seeds)]
             first = first.varied(steps=min(QUICK_STEPS, first.steps), seeds=few)
+        self._check_rules(workload)
         experiments = [first, *(first.varied(learning_rate=rate) for _, rate, _ in others)]
         runs_in_all = sum(len(experiment.seeds) for experiment in experiments)
         start = time.perf_counter()
@@ -174,8 +179,49 @@ class Convergence:
         duration = (time.perf_counter() - start) / len(calls)
         for (name, _, varied), experiment, runs in zip(calls, experiments, trained, strict=True):
             timing = self._time(experiment)
-            case.add("convergence", name, duration, runs=runs, timing=timing, varied=varied)
+            again = partial(self._again, experiment)
+            case.add(
+                "convergence", name, duration, runs=runs, timing=timing, varied=varied, again=again
+            )
         return trained
+
+    def _check_rules(self, workload: Workload) -> None:
+        """Check what the test says of its gates against the curves that its runs will have.
+
+        Raises:
+            GateError: a gate or a curve that there is not, or a direction that nobody knows.
+            ExperimentError: a loss that may be 0 or less, and is compared on a log scale.
+        """
+        from dlbench.plugin.marker import rules_of
+
+        case = self._case
+        if case.settings.gate == "off" or not case.enforces_bounds:
+            return
+        rules = rules_of(case.item)
+        names = [name for name in workload.curve_names() if name.startswith("val_")]
+        rules.check([*names, *(["steps_to_target"] if workload.target else [])])
+        if workload.loss.name in BELOW_ZERO and rules.scale("training_loss") == "log":
+            raise ExperimentError(
+                f"the loss {workload.loss.name} may be 0 or less, and has no logarithm to compare: "
+                'mark the test @pytest.mark.convergence(scale="linear")'
+            )
+
+    def _again(self, experiment: Experiment, seeds: Sequence[int], *, perturbed: bool) -> Runs:
+        """Train an experiment from other seeds, or from weights moved by rounding's size."""
+        from dlbench.engines import train
+        from dlbench.engines.rounding import perturbed as shaken
+
+        case = self._case
+        experiment = experiment.varied(seeds=seeds)
+        what = "updates from perturbed weights" if perturbed else "updates from further seeds"
+        with case.progress.of(case.item.name, what):
+            return train(
+                shaken(experiment) if perturbed else experiment,
+                case.progress.update,
+                engine=case.settings.engine,
+                compiling=case.settings.compiling,
+                device=case.settings.device,
+            )
 
     def _time(self, experiment: Experiment) -> Timing | None:
         from dlbench.engines.timing import training_step
@@ -254,7 +300,14 @@ class Convergence:
         duration = time.perf_counter() - start
         runs = runs_of_loop(experiment, curves, directions)
         timing = case.timing("train(seed)", 0, 0, 0) if timed else None
-        case.add("loop", name, duration, runs=runs, timing=timing)
+
+        def again(seeds: Sequence[int], *, perturbed: bool) -> Runs:
+            del perturbed  # nobody outside knows a loop's weights
+            with case.progress.of(case.item.name, "further seeds"):
+                further = {seed: call_loop(train, seed) for seed in seeds}
+            return runs_of_loop(experiment, further, directions)
+
+        case.add("loop", name, duration, runs=runs, timing=timing, again=again)
         return runs
 
     def figure(self, figure: Any, caption: str) -> None:

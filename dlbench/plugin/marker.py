@@ -7,17 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dlbench.errors import GateError
+from dlbench.plain import to_plain
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from dlbench.gate.rules import Rules
+    from dlbench.plain import Plain
 
 NAME = "convergence"
 
 HELP = (
-    f"{NAME}(quick=True): of a test with dlbench's fixture `convergence`; quick=False leaves the "
-    "test out under --dlbench-quick"
+    f"{NAME}(gates=..., margin=..., higher_is_better=..., scale=..., quick=True): of a test with "
+    "dlbench's fixture `convergence`. gates: the names of those that are compared with the baseline "
+    "(training_loss, val_loss, val_..., steps_to_target, failed, parameters, points; default: all); "
+    "margin: what is tolerated, as a share, for all or a dict by gate; higher_is_better: a dict by "
+    "validation curve; scale: 'linear' for losses that may be 0 or less; quick=False leaves the test "
+    "out under --dlbench-quick"
 )
 
-KEYS = ("quick",)
+OF_GATES = ("gates", "margin", "higher_is_better", "scale")
+KEYS = (*OF_GATES, "quick")
 
 
 def marked(item: pytest.Item) -> dict[str, Any]:
@@ -28,6 +39,22 @@ def marked(item: pytest.Item) -> dict[str, Any]:
     return said
 
 
+def said_of_gates(item: pytest.Item) -> dict[str, Plain]:
+    """Return what a test's markers say of its gates, as builtins for its records."""
+    return {key: to_plain(value) for key, value in marked(item).items() if key in OF_GATES}
+
+
+def rules_of(item: pytest.Item) -> Rules:
+    """Return what a test's markers say of its gates.
+
+    Raises:
+        GateError: a value that cannot be meant.
+    """
+    from dlbench.gate.rules import Rules
+
+    return Rules.of(**{key: value for key, value in marked(item).items() if key in OF_GATES})
+
+
 def check_markers(items: Iterable[pytest.Item]) -> None:
     """Check every marker of these tests.
 
@@ -35,7 +62,8 @@ def check_markers(items: Iterable[pytest.Item]) -> None:
         pytest.UsageError: a key that is not known, or a value that cannot be meant.
     """
     for item in items:
-        for mark in item.iter_markers(NAME):
+        marks = list(item.iter_markers(NAME))
+        for mark in marks:
             if mark.args:
                 raise _wrong(item, f"takes keywords only, got {mark.args[0]!r}")
             for key in mark.kwargs:
@@ -45,6 +73,11 @@ def check_markers(items: Iterable[pytest.Item]) -> None:
                     raise _wrong(item, f"has no key {key!r}, only {', '.join(KEYS)}{hint}")
         if not isinstance(quick := marked(item).get("quick", True), bool):
             raise _wrong(item, f"takes quick=True or quick=False, got {quick!r}")
+        if any(key in mark.kwargs for mark in marks for key in OF_GATES):
+            try:
+                rules_of(item)
+            except GateError as error:
+                raise _wrong(item, f"says what cannot be meant: {error}") from error
 
 
 def _wrong(item: pytest.Item, what: str) -> pytest.UsageError:

@@ -6,20 +6,27 @@ Every option is also an ini key of the same name, with underscores; the command 
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pytest
 
 from dlbench.engines import ENGINES, Engine
+from dlbench.gate import Expect, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
 COMPILE = ("auto", "never")
+Accept = Literal["yes", "drift"]
 DEFAULT_SEEDS = 16
+ACCEPTED_SEEDS = 32
+"""What an accept trains: a later run looks at half of them first, at all where that decides."""
+FALSE_ALARM = 0.01
+"""The share of runs of the whole suite that may go red without cause."""
 MOST_SEEDS = 100_000
 QUICK_SEEDS = 3
 QUICK_STEPS = 200
@@ -68,13 +75,20 @@ def one_of(choices: Sequence[str]) -> Callable[[str], str]:
 def add_options(parser: pytest.Parser) -> None:
     """Declare the options, and an ini key for each."""
     group = parser.getgroup("dlbench", "training benchmarks (dlbench)")
-    for name, text, settings in (*_SEEDS_AND_ENGINE, *_WHAT_AND_WHERE):
+    for name, text, settings in (*_SEEDS_AND_ENGINE, *_WHAT_AND_WHERE, *_GATE):
         group.addoption(f"--dlbench-{name}", dest=f"dlbench_{name}", help=text, **settings)
         ini = f"dlbench_{name}"
+        if name == "accept":
+            continue  # a baseline never changes by a setting that nobody sees
         if settings.get("action") == "store_true":
             parser.addini(ini, f"as --dlbench-{name} (true or false)", type="bool", default=False)
         else:
             parser.addini(ini, f"as --dlbench-{name}", default="")
+    parser.addini(
+        "dlbench_false_alarm",
+        f"the share of runs of the whole suite that may go red without cause (default: {FALSE_ALARM:g})",
+        default="",
+    )
     parser.addini(
         "dlbench_keras_backend",
         "set KERAS_BACKEND to this before anything imports keras, where it is not set; without it "
@@ -87,7 +101,8 @@ _SEEDS_AND_ENGINE: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "seeds",
         (
-            f"train every experiment from the seeds 0 to N-1 (default: {DEFAULT_SEEDS}), or from A to B "
+            f"train every experiment from the seeds 0 to N-1 (default: {DEFAULT_SEEDS}, and "
+            f"{ACCEPTED_SEEDS} with --dlbench-accept), or from A to B "
             "when given as A-B; a case that names its own seeds keeps them (under -quick, so many of them)"
         ),
         {"metavar": "N", "type": seed_range},
@@ -142,6 +157,46 @@ _WHAT_AND_WHERE: tuple[tuple[str, str, dict[str, Any]], ...] = (
 )
 
 
+_GATE: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    (
+        "accept",
+        (
+            "make this run the baseline, and print old -> new for the commit message; the gate reports "
+            "and fails nothing. drift: take cases too that became worse by more than three margins "
+            "since they were first accepted"
+        ),
+        {"nargs": "?", "const": "yes", "choices": get_args(Accept), "metavar": "drift"},
+    ),
+    (
+        "baseline",
+        "where the baseline's files lie (default: baselines/ beside each test file)",
+        {"metavar": "DIR"},
+    ),
+    (
+        "gate",
+        (
+            "what fails against the baseline. auto (default): worse, incomparable, missing, and where "
+            "CI=true also new and cannot tell; lenient: worse alone; strict: better too; off: nothing "
+            "is compared"
+        ),
+        {"choices": get_args(Mode)},
+    ),
+    (
+        "expect",
+        "for refactorings and upgrades: fail on anything more than that, better included",
+        {"choices": get_args(Expect)},
+    ),
+    (
+        "summary",
+        (
+            "write the verdicts as Markdown to FILE, for a comment on a pull request (GitHub's "
+            "GITHUB_STEP_SUMMARY gets them by itself)"
+        ),
+        {"metavar": "FILE"},
+    ),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the command line and the configuration file say, checked."""
@@ -156,6 +211,15 @@ class Settings:
     """`FILE.py:NAME`, or None for the workload that the suite brings."""
     report: Path | None
     """The folder, absolute, or None for no report."""
+    accept: Accept | None
+    """None does not accept."""
+    baseline: Path | None
+    """The folder, absolute, or None for `baselines/` beside each module."""
+    gate: Mode
+    expect: Expect | None
+    summary: Path | None
+    """A Markdown file to write the verdicts to, absolute."""
+    false_alarm: float
     overridden: tuple[str, ...]
     """The ini file's settings that the command line says otherwise."""
 
@@ -182,7 +246,11 @@ class Settings:
 
         quick = bool(value("dlbench_quick", bool))
         device = value("dlbench_device", device_name)
-        seeds = value("dlbench_seeds", seed_range) or range(QUICK_SEEDS if quick else DEFAULT_SEEDS)
+        accept = config.getoption("dlbench_accept")
+        usual = QUICK_SEEDS if quick else ACCEPTED_SEEDS if accept else DEFAULT_SEEDS
+        seeds = value("dlbench_seeds", seed_range) or range(usual)
+        baseline = _path(config, "baseline", value("dlbench_baseline", str))
+        _check_gate(quick=quick, accept=accept, baseline=baseline)
         return cls(
             seeds=tuple(seeds),
             quick=quick,
@@ -191,6 +259,12 @@ class Settings:
             device=None if device in {None, "auto"} else device,
             workload=value("dlbench_workload", str) or None,
             report=_report_folder(config, value("dlbench_report", str)),
+            accept=accept,
+            baseline=baseline,
+            gate=value("dlbench_gate", one_of(get_args(Mode))) or "auto",
+            expect=value("dlbench_expect", one_of(get_args(Expect))),
+            summary=_path(config, "summary", value("dlbench_summary", str)),
+            false_alarm=_share(config.getini("dlbench_false_alarm")),
             overridden=tuple(overridden),
         )
 
@@ -209,8 +283,8 @@ def _report_folder(config: pytest.Config, text: str | None) -> Path | None:
     """Return the folder, where pytest's own options put a path: seen from where the user stands."""
     if not text:
         return None
-    asked = config.getoption("dlbench_report") is not None
-    folder = (config.invocation_params.dir if asked else config.rootpath) / text
+    folder = _path(config, "report", text)
+    assert folder is not None  # noqa: S101 - there is a text
     is_code = folder.is_dir() and (folder.resolve() == config.rootpath or any(folder.glob("*.py")))
     if is_code or folder.is_file() or "::" in text:
         raise pytest.UsageError(
@@ -219,6 +293,36 @@ def _report_folder(config: pytest.Config, text: str | None) -> Path | None:
             "put the option behind the test paths"
         )
     return folder
+
+
+def _path(config: pytest.Config, name: str, text: str | None) -> Path | None:
+    """Return a path: from where the user stands, or from the root folder if the ini file has it."""
+    if not text:
+        return None
+    asked = config.getoption(f"dlbench_{name}") is not None
+    return (config.invocation_params.dir if asked else config.rootpath) / text
+
+
+def _check_gate(*, quick: bool, accept: Accept | None, baseline: Path | None) -> None:
+    if accept and quick:
+        raise pytest.UsageError(
+            "--dlbench-accept: a quick look is no baseline; leave out --dlbench-quick"
+        )
+    if baseline is not None and not accept and not baseline.is_dir():
+        raise pytest.UsageError(
+            f"--dlbench-baseline: there is no folder {baseline}. --dlbench-accept makes it, "
+            "--dlbench-gate=off goes without"
+        )
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text) if text else FALSE_ALARM
+    except ValueError:
+        share = math.nan
+    if not 0 < share < 0.5:  # noqa: PLR2004 - a coin tells as much
+        raise pytest.UsageError(f"dlbench_false_alarm must lie between 0 and 0.5, got {text!r}")
+    return share
 
 
 def from_here(config: pytest.Config, path: Path) -> str:

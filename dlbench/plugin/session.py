@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import time
 import traceback
 from collections import Counter
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import pytest
 
+from dlbench.errors import DlbenchError
 from dlbench.plugin.options import from_here
 from dlbench.plugin.progress import Progress
 from dlbench.plugin.summary import summary_lines
+from dlbench.plugin.verdicts import markdown
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from pathlib import Path
 
     from dlbench.history.record import Record
     from dlbench.history.run import Figure, Module, Run
+    from dlbench.plugin.gating import Gate
     from dlbench.plugin.options import Settings
 
 session_key = pytest.StashKey["RunSession"]()
@@ -47,9 +51,10 @@ class Cargo(TypedDict):
 class RunSession:
     """Gathers what the tests report; on an xdist worker it gathers for nobody."""
 
-    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+    def __init__(self, config: pytest.Config, settings: Settings, gate: Gate) -> None:
         self.config = config
         self.settings = settings
+        self.gate = gate
         self.is_worker = hasattr(config, "workerinput")
         self.problems: list[str] = []
         """What went wrong at the end, in sentences."""
@@ -119,12 +124,38 @@ class RunSession:
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
         """Write `run.json` and the page; what cannot be written is told, and fails the session."""
         self._complete = len(self._outcomes) >= session.testscollected
-        folder = self.settings.report
-        if folder is not None and self.used and not self.is_worker:
-            self._write(folder)
+        if self.used and not self.is_worker:
+            self._settle_gate()
+            self._write_summary()
+            if self.settings.report is not None:
+                self._write(self.settings.report)
         if self.problems and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         return (yield)
+
+    def _settle_gate(self) -> None:
+        try:
+            self.problems += self.gate.settle(self.records)
+            if self.settings.accept:
+                self.gate.accept(self.records)
+        except DlbenchError as error:
+            self.problems.append(str(error))
+
+    def _write_summary(self) -> None:
+        """Write the verdicts as Markdown where that is asked for, and where GitHub shows them."""
+        text = markdown(self.gate, self.records)
+        if not text:
+            return
+        try:
+            if self.settings.summary is not None:
+                self.settings.summary.parent.mkdir(parents=True, exist_ok=True)
+                self.settings.summary.write_text(text, encoding="utf-8")
+            if shown := os.environ.get("GITHUB_STEP_SUMMARY"):
+                with Path(shown).open("a", encoding="utf-8") as file:
+                    file.write(text)
+        except OSError as error:
+            what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            self.problems.append(f"the summary could not be written: {what}")
 
     def _write(self, folder: Path) -> None:
         from dlbench.history.run import write_run

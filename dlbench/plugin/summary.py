@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from dlbench.plugin.options import from_here
+from dlbench.plugin.verdicts import gate_lines
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -56,6 +57,7 @@ def summary_lines(session: RunSession, width: int, *, color: bool) -> list[str]:
     if counted:
         held = sum(record["outcome"] == "passed" for record in counted)
         lines.append(f"parameters: {len(counted)} models counted, {held} as expected")
+    lines += gate_lines(session.gate, session.records, width)
     lines += _bounds_note(session)
     lines += [f"the command line overrides {text}" for text in session.settings.overridden]
     lines += [_printable(line) for problem in session.problems for line in problem.splitlines()]
