@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._pytree import tree_leaves, tree_structure, tree_unflatten
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from torch import Tensor
 
 SAVED_PER_NODE = 3.2e-6
 """Seconds that compiling saves a step for each operation of its graph: what PyTorch takes to call one.
@@ -24,6 +29,9 @@ COST = 12.0
 """Seconds that compiling takes: 5 to 16 were measured, the more the first time in a process."""
 MARGIN = 2
 """By how much it has to be repaid."""
+
+LANES = 16
+"""Numbers of 4 bytes in the widest vector of a CPU (AVX-512)."""
 
 Compiling = Literal["auto", "never", "always"]
 
@@ -50,13 +58,79 @@ def compiled_step(graph: torch.fx.GraphModule, arguments: tuple[Any, ...]) -> Ca
     """Return the compiled step, or the graph itself where compiling fails.
 
     Args:
-        graph: the traced step.
-        arguments: what it will be called with; one call compiles it here.
+        graph: the traced step, a function of state, data, rows and rates.
+        arguments: what it will be called with; one call compiles it here. The data stay the same.
     """
+    with torch.no_grad(), warnings.catch_warnings():
+        # PyTorch warns of its own doings, and a suite may turn warnings into errors.
+        warnings.simplefilter("ignore")
+        for compiled in (_by_inductor, _by_dynamo):
+            try:
+                return compiled(graph, arguments)
+            except Exception:  # noqa: BLE001, S112 - whatever a compiler may lack, the next one runs without it
+                continue
+    return graph
+
+
+def _by_dynamo(graph: torch.fx.GraphModule, arguments: tuple[Any, ...]) -> Callable[..., Any]:
     step: Callable[..., Any] = torch.compile(graph, dynamic=False, fullgraph=True)
-    try:
-        with torch.no_grad():
-            step(*arguments)
-    except Exception:  # noqa: BLE001 - whatever a compiler may lack, the graph runs without it
-        return graph
+    step(*arguments)
     return step
+
+
+def _by_inductor(graph: torch.fx.GraphModule, arguments: tuple[Any, ...]) -> Callable[..., Any]:
+    """Compile without what `torch.compile` checks before each call: half of a small step's time.
+
+    Raises:
+        ValueError: a step's state would not do for the next step.
+    """
+    import torch._inductor  # it takes two seconds to load, and most trainings are not compiled
+
+    state, data, rows, rates = arguments
+    constant = [leaf for leaf in tree_leaves(data) if leaf is not None]
+    varying = [rows] if rates is None else [rows, rates]
+    form = tree_structure(arguments)
+
+    def step_of_leaves(*tensors: Tensor) -> Any:
+        left = iter(tensors)
+        leaves = [None if leaf is None else next(left) for leaf in tree_leaves(arguments)]
+        return graph(*tree_unflatten(leaves, form))
+
+    flat = [*state, *constant, *varying]
+    flat_graph = make_fx(step_of_leaves)(*flat)
+    _put_samples_side_by_side(flat_graph)
+    compiled: Callable[..., Any] = torch._inductor.compile(flat_graph, flat)  # noqa: SLF001 - the compiler beneath `torch.compile`
+    if [part.stride() for part in compiled(*flat)] != [part.stride() for part in state]:
+        raise ValueError("a step's state has other strides than what it was made of")
+
+    def step(state: list[Tensor], data: Any, rows: Tensor, rates: Tensor | None) -> Any:
+        del data  # they are `constant`
+        return compiled(*state, *constant, rows, *(() if rates is None else (rates,)))
+
+    return step
+
+
+def _put_samples_side_by_side(graph: torch.fx.GraphModule) -> None:
+    """Let a softmax over a few classes, and what follows, be computed for many samples at once.
+
+    With classes side by side in memory a processor's vector holds one sample's, half of it empty;
+    with samples side by side it is full. Measured with 10 classes, 100 samples and 32 runs: from
+    290 to 74 µs for the loss and its gradient.
+    """
+    from torch._inductor.inductor_prims import force_stride_order
+
+    softmax = (torch.ops.aten._softmax.default, torch.ops.aten._log_softmax.default)  # noqa: SLF001 - their names
+    for node in list(graph.graph.nodes):
+        if node.op != "call_function" or node.target not in softmax:
+            continue
+        logits = node.args[0]
+        known = logits.meta.get("val", logits.meta.get("tensor_meta"))
+        if known is None or len(known.shape) != 3:  # noqa: PLR2004 - runs, samples, classes
+            continue
+        _, samples, classes = known.shape
+        if classes < LANES <= samples:
+            strides = [samples * classes, 1, samples]
+            with graph.graph.inserting_before(node):
+                turned = graph.graph.call_function(force_stride_order, (logits, strides))
+            node.replace_input_with(logits, turned)
+    graph.recompile()

@@ -18,7 +18,7 @@ from dlbench.engines.compilation import (
     worth_compiling,
 )
 from dlbench.experiment import Experiment
-from dlbench.workloads import xor
+from dlbench.workloads import digits_mlp, xor
 
 
 def test_long_trainings_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,17 +39,47 @@ def test_nothing_is_compiled_without_a_compiler(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_failing_compiler_leaves_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever `torch.compile` raises, the step is the graph itself."""
+    """Whatever compilers raise, the step is the graph itself."""
 
     def fail(*_: Any, **__: Any) -> Any:
-        def step(*_: Any) -> None:
-            raise RuntimeError("no C++ compiler")
-
-        return step
+        raise RuntimeError("no C++ compiler")
 
     monkeypatch.setattr(torch, "compile", fail)
-    graph = torch.fx.symbolic_trace(lambda x: x + 1)
-    assert compiled_step(graph, (torch.ones(1),)) is graph
+    monkeypatch.setattr("torch._inductor.compile", fail)
+    graph = torch.fx.symbolic_trace(Step())
+    assert compiled_step(graph, ([torch.ones(1)], None, torch.ones(1), None)) is graph
+
+
+class Step(torch.nn.Module):
+    """A step that does nothing."""
+
+    def forward(self, state: Any, data: Any, rows: Any, rates: Any) -> Any:
+        """Return the state."""
+        del data, rows, rates
+        return state
+
+
+@pytest.mark.skipif(not has_compiler(), reason="torch.compile needs a C++ compiler")
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_many_samples_of_few_classes(monkeypatch: pytest.MonkeyPatch, optimizer: str) -> None:
+    """With samples side by side, and without torch.compile's checks, the curves are the same."""
+    monkeypatch.setattr(compilation, "_by_dynamo", None)  # the compiler beneath it has to do
+    steps = []
+
+    def spy(graph: Any, arguments: Any) -> Any:
+        step = compiled_step(graph, arguments)
+        steps.append(step is not graph)
+        return step
+
+    monkeypatch.setattr("dlbench.engines.vectorized.compiled_step", spy)
+    experiment = Experiment(
+        digits_mlp(), optimizer=optimizer, learning_rate=0.01, batch_size=50, steps=30, seeds=3
+    )
+    traced = train(experiment, engine="vectorized", compiling="never")
+    fast = train(experiment, engine="vectorized", compiling="always")
+    assert steps == [True]
+    for name, values in traced.curves.items():
+        np.testing.assert_allclose(values, fast.curves[name], rtol=1e-4, err_msg=name)
 
 
 @pytest.mark.skipif(not has_compiler(), reason="torch.compile needs a C++ compiler")

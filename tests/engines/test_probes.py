@@ -1,0 +1,252 @@
+"""Probes are what they say: against exact Hessians, all gradients of single samples, and by hand."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import pytest
+import torch
+
+from dlbench.backend import as_tensors, seeded, true_float64
+from dlbench.engines import probes
+from dlbench.engines.fit import as_fit_trains, compiled
+from dlbench.engines.program import Program
+from dlbench.engines.state import state_of
+from dlbench.engines.tracing import traceable_keras
+from dlbench.errors import ExperimentError
+from dlbench.experiment import Experiment, Workload
+from dlbench.theory import descent, minibatches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+layers = keras.layers
+SAMPLES = 12
+
+
+@pytest.fixture(autouse=True)
+def exact() -> Iterator[None]:
+    """Everything here is in true float64, and as the engines run it."""
+    with ExitStack() as stack:
+        for block in (true_float64(), as_fit_trains(), traceable_keras()):
+            stack.enter_context(block)
+        yield
+
+
+def experiment(build: Callable[[], keras.Model], *, loss: str = "mse") -> Experiment:
+    """Return an experiment of three runs on few samples of 3 inputs."""
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(SAMPLES, 3)), generator.normal(size=(SAMPLES, 1))
+    problem = Workload(name="few", model=build, data=(x, y), loss=loss, metrics=["mae"])
+    return Experiment(problem, learning_rate=0.1, steps=1, seeds=3)
+
+
+def dense(activation: str | None = "tanh") -> keras.Model:
+    """Return a net of 3 inputs, 4 units and an output."""
+    hidden = layers.Dense(4, activation=activation, bias_initializer="random_normal")
+    return keras.Sequential([keras.Input((3,)), hidden, layers.Dense(1)])
+
+
+def linear() -> keras.Model:
+    """Return a linear model with a bias."""
+    return keras.Sequential([keras.Input((3,)), layers.Dense(1)])
+
+
+def normalized() -> keras.Model:
+    """Return a net with batch normalization."""
+    middle = [layers.Dense(4), layers.BatchNormalization(), layers.Activation("tanh")]
+    return keras.Sequential([keras.Input((3,)), *middle, layers.Dense(1)])
+
+
+def wrapped() -> keras.Model:
+    """Return a torch module in a Keras model."""
+    module = torch.nn.Sequential(
+        torch.nn.Linear(3, 4, dtype=torch.float64), torch.nn.Tanh(),
+        torch.nn.Linear(4, 1, dtype=torch.float64),
+    )  # fmt: skip
+    return keras.Sequential([keras.Input((3,)), layers.TorchModuleWrapper(module)])
+
+
+def models(of: Experiment) -> list[keras.Model]:
+    """Return a model a seed, compiled, its optimizer built."""
+    made = []
+    for seed in of.seeds:
+        with seeded(seed):
+            model = compiled(of)
+        model.optimizer.build(model.trainable_variables)
+        made.append(model)
+    return made
+
+
+def data(of: Experiment) -> tuple[Any, Any, Any]:
+    """Return the training set as the engines hand it to a program."""
+    train = of.workload.data.train
+    return as_tensors(train.x), as_tensors(train.y), as_tensors(train.weight)
+
+
+def one(of: Experiment, names: list[str], model: keras.Model) -> dict[str, float]:
+    """Return what probes say of one run."""
+    state = state_of(model)
+    found = probes.read(names, Program(of, model), state, state, probes.probed(data(of)))
+    return {name: value.item() for name, value in found.items()}
+
+
+def gradients(of: Experiment, model: keras.Model) -> np.ndarray:
+    """Return the gradient of every sample by autograd, shape `(samples, parameters)`."""
+    x, y, _ = data(of)
+    weights = [variable.value for variable in model.trainable_variables]
+    rows = []
+    for at in range(SAMPLES):
+        loss = ((model(x[at : at + 1], training=False) - y[at : at + 1]) ** 2).mean()
+        rows.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, weights)]))
+    return torch.stack(rows).numpy()
+
+
+@pytest.mark.parametrize("build", [dense, linear, normalized, wrapped])
+def test_sharpness(build: Callable[[], keras.Model]) -> None:
+    """It is the largest eigenvalue of the Hessian, row by row from autograd, in every model."""
+    of = experiment(build)
+    for model in models(of):
+        x, y, _ = data(of)
+        weights = [variable.value for variable in model.trainable_variables]
+        loss = ((model(x, training=False) - y) ** 2).mean()
+        slopes = torch.autograd.grad(loss, weights, create_graph=True)
+        rows = [
+            torch.cat([part.flatten() for part in torch.autograd.grad(
+                each, weights, retain_graph=True, materialize_grads=True, allow_unused=True)])
+            for slope in slopes for each in slope.flatten()
+        ]  # fmt: skip
+        expected = torch.linalg.eigvalsh(torch.stack(rows))[-1].item()
+        assert one(of, ["sharpness"], model)["sharpness"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_sharpness_of_least_squares() -> None:
+    """Of a linear model it is the curvature by formula, whatever the weights."""
+    of = experiment(linear)
+    x, y = (np.asarray(part) for part in data(of)[:2])
+    quadratic = descent.least_squares(np.column_stack([x, np.ones(SAMPLES)]), y[:, 0])
+    for model in models(of):
+        found = one(of, ["sharpness"], model)["sharpness"]
+        assert found == pytest.approx(quadratic.curvature.max(), rel=1e-12)
+
+
+def test_a_flat_direction_is_not_the_sharpest() -> None:
+    """Where the largest eigenvalue by size is negative, the largest is still the positive one."""
+    weights = [torch.tensor([0.0, 0.0, 0.0], dtype=torch.float64)]
+    curvature = torch.tensor([1.0, -5.0, 0.0], dtype=torch.float64)
+    run = probes.Probed(
+        weights, weights, lambda w, _: (curvature * w[0] ** 2).sum() / 2, SAMPLES, ["w"]
+    )
+    assert probes.sharpness(run)["sharpness"].item() == pytest.approx(1, rel=1e-12)
+
+
+def test_sharpness_of_many_parameters() -> None:
+    """Among 400 eigenvalues, thirty iterations find the largest to a thousandth."""
+    eigenvalues = torch.linspace(0, 1, 400, dtype=torch.float64) ** 2 * 10
+    weights = [torch.zeros(400, dtype=torch.float64)]
+    run = probes.Probed(
+        weights, weights, lambda w, _: (eigenvalues * w[0] ** 2).sum() / 2, SAMPLES, ["w"]
+    )
+    assert probes.sharpness(run)["sharpness"].item() == pytest.approx(10, rel=1e-3)
+
+
+@pytest.mark.parametrize("build", [dense, wrapped])
+def test_noise_scale(build: Callable[[], keras.Model]) -> None:
+    """From parts of single samples: signal and noise, corrected for how few samples there are."""
+    of = experiment(build)
+    for model in models(of):
+        single = gradients(of, model)
+        trace = np.trace(minibatches.covariance(single))
+        found = one(of, ["noise_scale"], model)
+        noise = trace * SAMPLES / (SAMPLES - 1)
+        signal = np.sum(single.mean(axis=0) ** 2) - trace / (SAMPLES - 1)
+        assert found["gradient_noise"] == pytest.approx(noise, rel=1e-10)
+        assert found["gradient_signal"] == pytest.approx(signal, rel=1e-10)
+
+
+def test_noise_of_larger_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From parts of three samples, the estimate is that of batches of 3 and of 12."""
+    monkeypatch.setattr(probes, "PARTS", 4)
+    of = experiment(dense)
+    model = models(of)[0]
+    single = gradients(of, model)
+    small = np.mean(np.sum(single.reshape(4, 3, -1).mean(axis=1) ** 2, axis=1))
+    large = np.sum(single.mean(axis=0) ** 2)
+    expected = minibatches.noise_estimate(small, large, small_size=3, large_size=SAMPLES)
+    found = one(of, ["noise_scale"], model)
+    assert found["gradient_signal"] == pytest.approx(float(expected.signal), rel=1e-10)
+    assert found["gradient_noise"] == pytest.approx(float(expected.noise), rel=1e-10)
+
+
+@pytest.mark.parametrize("build", [dense, normalized, wrapped])
+def test_gradient_norms(build: Callable[[], keras.Model]) -> None:
+    """The whole gradient's length is autograd's; those of the variables make it up."""
+    of = experiment(build)
+    model = models(of)[0]
+    found = one(of, ["gradient_norms"], model)
+    whole = found.pop("gradient_norm")
+    assert whole == pytest.approx(np.linalg.norm(gradients(of, model).mean(axis=0)), rel=1e-12)
+    assert whole > 0
+    assert np.linalg.norm(list(found.values())) == pytest.approx(whole, rel=1e-12)
+    assert list(found) == [f"gradient_norm {v.path}" for v in model.trainable_variables]
+
+
+@pytest.mark.parametrize("dead", [0, 1, 3])
+def test_dead_units(dead: int) -> None:
+    """Units with a bias far below 0 are off for every sample, and counted; the output is a unit."""
+    of = experiment(lambda: dense("relu"))
+    model = models(of)[0]
+    hidden, bias = model.layers[0], np.full(4, 10.0)
+    bias[:dead] = -100
+    hidden.bias.assign(bias)
+    assert one(of, ["dead_units"], model)["dead_units"] == pytest.approx(dead / 5)
+
+
+def test_distance() -> None:
+    """Weights that have all doubled are a length of their start away."""
+    of = experiment(dense)
+    model = models(of)[0]
+    start = state_of(model)
+    for variable in model.trainable_variables:
+        variable.assign(2 * variable.value)
+    found = probes.read(["distance"], Program(of, model), state_of(model), start, data(of))
+    assert found["distance"].item() == pytest.approx(1, rel=1e-12)
+
+
+@pytest.mark.parametrize("build", [dense, normalized, wrapped])
+def test_all_runs_at_once(build: Callable[[], keras.Model]) -> None:
+    """Under `vmap` each run's probes are what they are alone."""
+    of = experiment(build)
+    made, names = models(of), list(probes.PROBES)
+    states = [torch.stack(parts) for parts in zip(*map(state_of, made), strict=True)]
+    starts = [part * 1.5 if part.is_floating_point() else part for part in states]
+    program, samples = Program(of, made[0]), probes.probed(data(of))
+
+    def read(state: list[torch.Tensor], start: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+        return probes.read(names, program, state, start, samples)
+
+    together = torch.func.vmap(read)(states, starts)
+    for run in range(len(made)):
+        alone = read([part[run] for part in states], [part[run] for part in starts])
+        assert together.keys() == alone.keys()
+        for name, value in alone.items():
+            assert together[name][run].item() == pytest.approx(value.item(), rel=1e-8), name
+
+
+def test_probed_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a set that is too large every third sample is taken, say, over its whole length."""
+    monkeypatch.setattr(probes, "SAMPLES", 5)
+    of = experiment(dense)
+    x, y, weight = probes.probed(data(of))
+    assert len(x) == len(y) == 4
+    assert weight is None
+    np.testing.assert_array_equal(x, data(of)[0][::3])
+
+
+def test_unknown_probe() -> None:
+    """A typo is refused, with the names that there are."""
+    with pytest.raises(ExperimentError, match="'sharpnes'; probes are a list of sharpness, noise"):
+        probes.check_probes(["sharpnes"])
