@@ -61,12 +61,17 @@ import pytest
 from keras import layers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dlbench.plugin.fixtures import Parameters
 
 
-def stack(shape: tuple[int, ...], *parts: keras.Layer) -> keras.Model:
-    """Return a model of some layers, for samples of a shape."""
-    return keras.Sequential([keras.Input(shape), *parts])
+def stack(shape: tuple[int, ...], *parts: Callable[[], keras.Layer]) -> Callable[[], keras.Model]:
+    """Return what builds a model of some layers, for samples of a shape.
+
+    Built anew for each count, its layers have the same names in every run.
+    """
+    return lambda: keras.Sequential([keras.Input(shape), *(part() for part in parts)])
 
 
 # One layer at a time
@@ -76,7 +81,7 @@ def stack(shape: tuple[int, ...], *parts: keras.Layer) -> keras.Model:
 @pytest.mark.parametrize("inputs", [3, 64, 784])
 def test_dense(parameters: Parameters, inputs: int, units: int) -> None:
     """Every unit sums over every input, and adds its bias."""
-    table = parameters(stack((inputs,), layers.Dense(units)))
+    table = parameters(stack((inputs,), lambda: layers.Dense(units)))
     assert table.rows[0].weights == inputs * units
     assert table.rows[0].biases == units
     assert table.unique == (inputs + 1) * units
@@ -88,8 +93,9 @@ def test_dense(parameters: Parameters, inputs: int, units: int) -> None:
 @pytest.mark.parametrize("kernel", [1, 3, 5])
 def test_convolution(parameters: Parameters, kernel: int, filters: int, image: int) -> None:
     """The window is the same at every place: the image's size makes work, not parameters."""
-    convolution = layers.Conv2D(filters, kernel, padding="same")
-    table = parameters(stack((image, image, 3), convolution))
+    table = parameters(
+        stack((image, image, 3), lambda: layers.Conv2D(filters, kernel, padding="same"))
+    )
     assert table.rows[0].weights == kernel**2 * 3 * filters
     assert table.unique == (kernel**2 * 3 + 1) * filters
     assert table.macs == image**2 * kernel**2 * 3 * filters
@@ -98,29 +104,32 @@ def test_convolution(parameters: Parameters, kernel: int, filters: int, image: i
 @pytest.mark.parametrize("filters", [64, 256])
 def test_separable_convolution(parameters: Parameters, filters: int) -> None:
     """Window first, channels after: eight times fewer weights than both at once."""
-    separable = layers.SeparableConv2D(filters, 3, padding="same")
-    both = layers.Conv2D(filters, 3, padding="same")
-    one_by_one = parameters(stack((32, 32, filters), separable), name="separable")
-    at_once = parameters(stack((32, 32, filters), both), name="full")
+    shape = (32, 32, filters)
+    separable = stack(shape, lambda: layers.SeparableConv2D(filters, 3, padding="same"))
+    both = stack(shape, lambda: layers.Conv2D(filters, 3, padding="same"))
+    one_by_one = parameters(separable, name="separable")
+    at_once = parameters(both, name="full")
     assert one_by_one.unique == 9 * filters + (filters + 1) * filters
     assert at_once.unique == (9 * filters + 1) * filters
     ratio = one_by_one.rows[0].weights / at_once.rows[0].weights
     assert ratio == one_by_one.macs / at_once.macs == pytest.approx(1 / filters + 1 / 9)
 
 
-@pytest.mark.parametrize(
-    ("layer", "gates", "biases"),
-    [
-        pytest.param(layers.SimpleRNN(32), 1, 1, id="simple"),
-        pytest.param(layers.LSTM(32), 4, 1, id="lstm"),
-        pytest.param(layers.GRU(32), 3, 2, id="gru"),
-        pytest.param(layers.GRU(32, reset_after=False), 3, 1, id="gru-of-the-paper"),
-        pytest.param(layers.Bidirectional(layers.LSTM(32)), 2 * 4, 1, id="both-ways"),
-    ],
-)
-def test_recurrent(parameters: Parameters, layer: keras.Layer, gates: int, biases: int) -> None:
+RECURRENT = {
+    # What builds the layer, its gates, and how many biases each of them has.
+    "simple": (lambda: layers.SimpleRNN(32), 1, 1),
+    "lstm": (lambda: layers.LSTM(32), 4, 1),
+    "lstm (both ways)": (lambda: layers.Bidirectional(layers.LSTM(32)), 2 * 4, 1),
+    "gru (reset after)": (lambda: layers.GRU(32), 3, 2),
+    "gru (reset before)": (lambda: layers.GRU(32, reset_after=False), 3, 1),
+}
+
+
+@pytest.mark.parametrize("layer", RECURRENT)
+def test_recurrent(parameters: Parameters, layer: str) -> None:
     """A gate is a dense layer on [input, state], the same at each of the 10 steps."""
-    table = parameters(stack((10, 8), layer))
+    build, gates, biases = RECURRENT[layer]
+    table = parameters(stack((10, 8), build))
     assert table.rows[0].weights == gates * (8 + 32) * 32
     assert table.unique == gates * (8 + 32 + biases) * 32
     assert table.macs == 10 * table.rows[0].weights
@@ -130,38 +139,44 @@ def test_recurrent(parameters: Parameters, layer: keras.Layer, gates: int, biase
 @pytest.mark.parametrize("length", [16, 128])
 def test_attention(parameters: Parameters, length: int, heads: int) -> None:
     """Heads share out the same four matrices; the length makes work, as its square."""
-    sequence = keras.Input((length, 64))
-    attend = layers.MultiHeadAttention(heads, key_dim=64 // heads)
-    table = parameters(keras.Model(sequence, attend(sequence, sequence)))
+
+    def attention() -> keras.Model:
+        sequence = keras.Input((length, 64))
+        attend = layers.MultiHeadAttention(heads, key_dim=64 // heads)
+        return keras.Model(sequence, attend(sequence, sequence))
+
+    table = parameters(attention)
     assert table.unique == 4 * (64 + 1) * 64
     assert table.macs == 4 * length * 64**2 + 2 * length**2 * 64
 
 
-@pytest.mark.parametrize(
-    ("layer", "trained", "kept"),
-    [
-        pytest.param(layers.BatchNormalization(), 2, 2, id="batch"),
-        pytest.param(layers.LayerNormalization(), 2, 0, id="layer"),
-        pytest.param(layers.GroupNormalization(4), 2, 0, id="group"),
-        pytest.param(layers.RMSNormalization(), 1, 0, id="rms"),
-    ],
-)
-def test_normalisation(parameters: Parameters, layer: keras.Layer, trained: int, kept: int) -> None:
+NORMALISATION = {
+    # What builds the layer, and how many numbers a channel it learns and keeps.
+    "batch": (layers.BatchNormalization, 2, 2),
+    "layer": (layers.LayerNormalization, 2, 0),
+    "group": (lambda: layers.GroupNormalization(4), 2, 0),
+    "rms": (layers.RMSNormalization, 1, 0),
+}
+
+
+@pytest.mark.parametrize("over", NORMALISATION)
+def test_normalisation(parameters: Parameters, over: str) -> None:
     """Scale and shift are learnt; the mean and variance that batch normalisation keeps are not."""
-    table = parameters(stack((8, 8, 16), layer))
+    build, trained, kept = NORMALISATION[over]
+    table = parameters(stack((8, 8, 16), build))
     assert (table.trainable, table.non_trainable) == (16 * trained, 16 * kept)
     assert table.macs == 0
 
 
 def test_an_embedding_is_a_table(parameters: Parameters) -> None:
     """It looks up a row of numbers for each word: many parameters, no work."""
-    table = parameters(stack((20,), layers.Embedding(10_000, 64)))
+    table = parameters(stack((20,), lambda: layers.Embedding(10_000, 64)))
     assert (table.unique, table.macs) == (10_000 * 64, 0)
 
 
 def test_layers_without_parameters(parameters: Parameters) -> None:
     """Activations, dropout, pooling and reshaping learn nothing."""
-    nothing = [layers.ReLU(), layers.Dropout(0.5), layers.MaxPooling2D(2), layers.Flatten()]
+    nothing = (layers.ReLU, lambda: layers.Dropout(0.5), layers.MaxPooling2D, layers.Flatten)
     assert parameters(stack((8, 8, 3), *nothing)).unique == 0
 
 
@@ -170,35 +185,43 @@ def test_layers_without_parameters(parameters: Parameters) -> None:
 
 def test_a_shared_layer_counts_once(parameters: Parameters) -> None:
     """Two inputs through one layer: its weights once, its work twice."""
-    left, right, shared = keras.Input((8,)), keras.Input((8,)), layers.Dense(4)
-    table = parameters(keras.Model([left, right], layers.Add()([shared(left), shared(right)])))
+
+    def siamese() -> keras.Model:
+        left, right, shared = keras.Input((8,)), keras.Input((8,)), layers.Dense(4)
+        return keras.Model([left, right], layers.Add()([shared(left), shared(right)]))
+
+    table = parameters(siamese)
     assert (table.unique, table.macs) == ((8 + 1) * 4, 2 * 8 * 4)
 
 
 def test_a_frozen_layer_is_not_trained(parameters: Parameters) -> None:
     """Fine-tuning only the head: the parameters are all there, the optimizer sees a few."""
-    body, head = layers.Dense(32, trainable=False), layers.Dense(10)
-    table = parameters(stack((64,), body, head), optimizer="adam")
+    model = stack(
+        (64,),
+        lambda: layers.Dense(32, trainable=False, name="body"),
+        lambda: layers.Dense(10, name="head"),
+    )
+    table = parameters(model, optimizer="adam")
     assert table.unique == (64 + 1) * 32 + (32 + 1) * 10
     assert table.trainable == (32 + 1) * 10
     assert table.optimizer == 2 * table.trainable + 2
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "moments"),
-    [
-        pytest.param(keras.optimizers.SGD(), 0, id="sgd"),
-        pytest.param(keras.optimizers.SGD(momentum=0.9), 1, id="momentum"),
-        pytest.param(keras.optimizers.RMSprop(), 1, id="rmsprop"),
-        pytest.param(keras.optimizers.Adam(), 2, id="adam"),
-        pytest.param(keras.optimizers.Adam(amsgrad=True), 3, id="amsgrad"),
-    ],
-)
-def test_what_an_optimizer_keeps(
-    parameters: Parameters, optimizer: keras.Optimizer, moments: int
-) -> None:
+OPTIMIZERS = {
+    # The optimizer, and how many numbers it keeps for each trainable parameter.
+    "sgd": (keras.optimizers.SGD(), 0),
+    "sgd (momentum)": (keras.optimizers.SGD(momentum=0.9), 1),
+    "rmsprop": (keras.optimizers.RMSprop(), 1),
+    "adam": (keras.optimizers.Adam(), 2),
+    "adam (amsgrad)": (keras.optimizers.Adam(amsgrad=True), 3),
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_what_an_optimizer_keeps(parameters: Parameters, optimizer: str) -> None:
     """So many numbers for each trainable parameter, its step and its learning rate."""
-    table = parameters(stack((64,), layers.Dense(32)), optimizer=optimizer)
+    used, moments = OPTIMIZERS[optimizer]
+    table = parameters(stack((64,), lambda: layers.Dense(32)), optimizer=used)
     assert table.optimizer == moments * table.trainable + 2
 
 
@@ -207,16 +230,18 @@ def test_what_an_optimizer_keeps(
 
 def lenet5() -> keras.Model:
     """Return LeNet-5 as it is taught today, every map of its second convolution seeing all six."""
-    return stack(
-        (28, 28, 1),
-        layers.Conv2D(6, 5, padding="same", activation="tanh"),
-        layers.AveragePooling2D(2),
-        layers.Conv2D(16, 5, activation="tanh"),
-        layers.AveragePooling2D(2),
-        layers.Flatten(),
-        layers.Dense(120, activation="tanh"),
-        layers.Dense(84, activation="tanh"),
-        layers.Dense(10, activation="softmax"),
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(6, 5, padding="same", activation="tanh"),
+            layers.AveragePooling2D(2),
+            layers.Conv2D(16, 5, activation="tanh"),
+            layers.AveragePooling2D(2),
+            layers.Flatten(),
+            layers.Dense(120, activation="tanh"),
+            layers.Dense(84, activation="tanh"),
+            layers.Dense(10, activation="softmax"),
+        ]
     )
 
 

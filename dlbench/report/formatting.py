@@ -152,7 +152,8 @@ def sentence(text: str) -> str:
 
 
 def tied(text: str) -> str:
-    """Return a text whose ranges do not break at the end of a line."""
+    """Return a text whose ranges do not break at the end of a line, nor part from their name."""
+    text = text.replace("(IQR ", "(IQR\N{NO-BREAK SPACE}")
     return re.sub(rf"(?<=\d){TO}(?=\d)", f"{TO}\N{WORD JOINER}", text)
 
 

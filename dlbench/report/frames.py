@@ -48,6 +48,13 @@ CASE_COLUMNS = (
 )
 CURVE_COLUMNS = ("record", "seed", "metric", "step", "epoch", "seconds", "value")
 
+LOSS_UNITS = {
+    "crossentropy": "nats",
+    "meansquarederror": "mean squared error",
+    "meanabsoluteerror": "mean absolute error",
+}
+"""By a part of the loss' name in Keras: what its values are."""
+
 PER_SEED_NUMBERS = ("steps_to_target", "mean_log_loss", "oscillation")
 
 
@@ -184,12 +191,17 @@ def _case(position: int, record: Record) -> dict[str, Any]:
         "target": target.get("value"),
         "constant_loss": runs.get("constant_loss"),
         "loss_name": _loss_name(readable),
-        "loss_unit": "nats" if "crossentropy" in _text(experiment.get("loss")).lower() else "",
+        "loss_unit": _unit(_text(experiment.get("loss"))),
         "timed": timing["seconds"] if timing else None,
         "step_seconds": timing["seconds"] if timing and stepwise else None,
         "samples_per_second": timing["samples_per_second"] if timing else None,
         "duration": record["duration"],
     }
+
+
+def _unit(loss: str) -> str:
+    plain = loss.lower().replace("_", "")
+    return next((unit for name, unit in LOSS_UNITS.items() if name in plain), "")
 
 
 def _loss_name(runs: Runs | None) -> str | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypedDict
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-from dlbench.history.run import write_atomically
+from dlbench.history.files import write_atomically
 from dlbench.plain import dumps
 
 if TYPE_CHECKING:

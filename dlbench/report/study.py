@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dlbench.metrics import higher_is_better
 from dlbench.report.formatting import humanized, setting, shortened
@@ -41,6 +41,16 @@ class Factor:
         """Return a level's number; only where the factor has numbers."""
         assert self.numbers is not None  # noqa: S101 - asked of numeric factors only
         return self.numbers[self.levels.index(level)]
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceLine:
+    """A value that a metric is held against, and what it is."""
+
+    value: float
+    words: str
+    stroke: Literal["dashed", "dotted"]
+    """How it is drawn, the same in every figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +118,12 @@ class Study:
             return str(row["name"] or row["case"].rsplit("::", 1)[-1])
         if len(self.factors) == 1:
             return str(row[self.factors[0].column])
-        return ", ".join(f"{factor.title} {row[factor.column]}" for factor in self.factors)
+        return ", ".join(
+            str(row[factor.column])
+            if factor.name == "name"
+            else f"{factor.title} {row[factor.column]}"
+            for factor in self.factors
+        )
 
     # ---- metrics
 
@@ -118,14 +133,16 @@ class Study:
         known = self.cases["constant_loss"].dropna().unique()
         return float(known[0]) if len(known) == 1 else None
 
-    def reference_lines(self, metric: str) -> dict[float, str]:
+    def reference_lines(self, metric: str) -> tuple[ReferenceLine, ...]:
         """Return the values that a metric's curves are held against, with what each is."""
-        lines: dict[float, str] = {}
-        if metric == self.loss_name and self.constant_loss is not None:
-            lines[self.constant_loss] = "best constant predictor"
+        lines = []
         if self.target and self.target[0] == metric:
-            lines[self.target[1]] = f"target {setting(self.target[1])}"
-        return lines
+            goal = self.target[1]
+            lines.append(ReferenceLine(goal, f"target {setting(goal)}", "dashed"))
+        if metric == self.loss_name and self.constant_loss is not None:
+            floor = ReferenceLine(self.constant_loss, "best constant predictor", "dotted")
+            lines.append(floor)
+        return tuple(lines)
 
     @property
     def shown(self) -> list[str]:

@@ -23,7 +23,7 @@ from matplotlib.ticker import Formatter, FuncFormatter, LogLocator, NullFormatte
 from dlbench.report.formatting import MINUS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from matplotlib.axes import Axes
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 WIDTH = 10.0
 """Inches: the widest figure; 960 CSS pixels."""
 
-CLOSE = 0.09
-"""A share of a panel's height: a line of words, with some room."""
+LETTER = 0.6
+"""The width of a letter, as a share of its height: what a text takes before it is drawn."""
 
 INK = "#2b2d33"
 QUIET = "#767b86"
@@ -43,6 +43,11 @@ BLUE, ORANGE, GREEN, RED, PINK, BROWN, GREY, SKY = (
     sns.color_palette("colorblind").as_hex()[place] for place in (0, 1, 2, 3, 4, 5, 7, 9)
 )
 CATEGORIES = (BLUE, ORANGE, GREEN, PINK, RED, SKY, BROWN, GREY)
+FURTHER = (
+    "#152aaa", "#6a0015", "#bf55ff", "#804000", "#550055", "#00524a", "#004095", "#26262b",
+)  # fmt: skip
+"""From the ninth level to the sixteenth: chosen far from the first eight and from each other, to
+the colour-blind too."""
 
 RAMPS = (("plasma", 0.8), ("viridis", 0.83), ("rocket", 0.75))
 """For numbers: the ramp of a run's first factor, of its second, and so on, and where each ends.
@@ -70,6 +75,9 @@ SMALLEST = 5e-5
 
 NARROW = 400.0
 """A logarithmic axis that spans less has ticks at 2 and 5 too."""
+
+MOST_COLUMNS = 7
+"""Of a legend."""
 
 DASHES: tuple[Any, ...] = ("", (4, 1.5), (1.2, 1.2), (6, 1.5, 1.2, 1.5), (2.5, 1), (8, 2))
 MARKS = ("o", "s", "D", "^", "v", "P", "p", "h", "<", ">")
@@ -170,6 +178,11 @@ class Palette:
             colours[name] = _rising(count, *next(ramps)) if ordered else _different(count)
         return cls(levels, colours)
 
+    def tells_apart(self, factor: Factor) -> bool:
+        """Return whether every level of a factor has a colour of its own."""
+        colours = self.colours[factor.name]
+        return len(set(colours)) == len(colours)
+
     def colour(self, factor: Factor, level: str) -> str:
         """Return the colour of a level."""
         return self.colours[factor.name][self.levels[factor.name][level]]
@@ -201,31 +214,40 @@ def plain_numbers(axis: Any) -> None:
         axis.set_major_formatter(PlainFormatter())
 
 
-def line_labels(axes: Axes, lines: Mapping[float, str]) -> None:
-    """Draw thin lines across the panel, each with its words at the right end.
+def text_width(text: str, size: float) -> float:
+    """Return about how wide a text is, in the unit of its font's size."""
+    return len(text) * LETTER * size
 
-    The words stand above their line; where two lines are close, those of the lower one below it.
-    Call it when the panel's scale and limits are settled.
-    """
-    heights = sorted(lines)
-    to_share = axes.transScale + axes.transLimits
-    shares = [float(to_share.transform((1.0, y))[1]) for y in heights]
-    for y, share, above in zip(heights, shares, [*shares[1:], math.inf], strict=False):
-        crowded = above - share < CLOSE
-        axes.axhline(y, color=QUIET, linewidth=0.9, linestyle=(0, (5, 3)), zorder=1.5)
-        axes.annotate(
-            lines[y],
-            (1, y),
-            xycoords=("axes fraction", "data"),
-            xytext=(-2, -2 if crowded else 2),
-            textcoords="offset points",
-            annotation_clip=True,
-            ha="right",
-            va="top" if crowded else "bottom",
-            fontsize=8,
-            color=QUIET,
-            bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.6},
-        )
+
+def width_of(axes: Axes) -> float:
+    """Return about how wide a panel is, in points; before the layout is known, a little too much."""
+    return float(axes.get_window_extent().width) / float(axes.get_figure().dpi) * 72  # type: ignore[union-attr]
+
+
+def legend(
+    figure: Figure, handles: Sequence[Any], *, title: str | None = None, handlelength: float = 1.6
+) -> None:
+    """Draw a legend above the panels, filled row by row, in as many columns as there is room for."""
+    if not handles:
+        return
+    widest = max(text_width(str(handle.get_label()), 8.5) for handle in handles)
+    room = int(72 * figure.get_figwidth() // (widest + 8.5 * (handlelength + 2.2)))
+    columns = max(1, min(len(handles), MOST_COLUMNS, room))
+    # Matplotlib fills column by column.
+    ordered = [
+        handles[place]
+        for column in range(columns)
+        for place in range(column, len(handles), columns)
+    ]
+    figure.legend(
+        handles=ordered,
+        title=title,
+        loc="outside upper left",
+        ncols=columns,
+        alignment="left",
+        columnspacing=1.4,
+        handlelength=handlelength,
+    )
 
 
 class PlainFormatter(Formatter):
@@ -266,6 +288,4 @@ def _rising(count: int, ramp: str, lightest: float) -> tuple[str, ...]:
 
 
 def _different(count: int) -> tuple[str, ...]:
-    if count <= len(CATEGORIES):
-        return CATEGORIES[:count]
-    return tuple(sns.husl_palette(count, l=0.5, s=0.8).as_hex())
+    return tuple(itertools.islice(itertools.cycle(CATEGORIES + FURTHER), count))

@@ -6,7 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from dlbench.errors import RecordError
-from dlbench.history.run import decode_png, write_atomically
+from dlbench.history.files import write_atomically
+from dlbench.history.run import decode_png
 from dlbench.report.analysis import analyses, test_of
 from dlbench.report.figures import drawings
 from dlbench.report.page import page

@@ -39,6 +39,7 @@ def test_counting_leaves_no_trace() -> None:
         draws_and_names()
         return keras.Sequential([keras.Input((4,)), layers.Dense(2), layers.Dropout(0.5)])
 
+    layers.Dense(1)  # the first one's name would have no number
     keras.utils.set_random_seed(1)
     name = layers.Dense(1).name
     expected = draws_and_names()[:3]
@@ -49,6 +50,22 @@ def test_counting_leaves_no_trace() -> None:
     assert tuple(draws) == expected
     assert int(later.rsplit("_", 1)[-1]) - int(name.rsplit("_", 1)[-1]) == 3
     assert keras.random.uniform((2,)).device.type == "cpu"
+
+
+@pytest.mark.parametrize("values", [False, True])
+def test_layers_of_a_builder_are_named_from_the_start(values: bool) -> None:
+    """However many layers were made before, a count's rows are `dense` and `dense_1`."""
+
+    def builder() -> Any:
+        first = layers.Dense(3)
+        model = keras.Sequential([keras.Input((2,)), first, layers.Dense(4)])
+        if values:  # cannot be built without allocating
+            first.kernel[0, 0].item()
+        return model
+
+    layers.Dense(1)
+    for _ in range(2):
+        assert [row.name for row in count_parameters(builder).rows] == ["dense", "dense_1"]
 
 
 def test_a_builder_that_needs_values_is_run_for_real() -> None:

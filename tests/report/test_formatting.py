@@ -62,3 +62,10 @@ def test_shortened_keeps_both_ends() -> None:
 def test_sentence_ends_once(text: str) -> None:
     """A sentence has one mark at its end, and none where it is empty."""
     assert formatting.sentence(text).rstrip(".?") == text.rstrip(".?").capitalize()
+
+
+def test_ranges_stay_in_one_line() -> None:
+    """A range breaks neither at its dash nor after its name."""
+    text = formatting.tied(f"after 35 updates (IQR 27{formatting.TO}44)")
+    assert text.split(" ") == ["after", "35", "updates", text.rsplit(" ", 1)[1]]
+    assert f"27{formatting.TO}\N{WORD JOINER}44" in text

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from dlbench.report import frames
 from dlbench.runs import Runs
@@ -29,6 +30,25 @@ def test_case_frame_holds_what_a_record_says(trained: Callable[..., Record]) -> 
     assert (row["target_metric"], row["target"]) == ("val_accuracy", 0.9)
     assert row["step_seconds"] == record["timing"]["seconds"]  # type: ignore[index]
     assert (row["loss_name"], row["loss_unit"], row["seeds"]) == ("loss", "nats", 5)
+
+
+@pytest.mark.parametrize(
+    ("loss", "unit"),
+    [
+        ({"function": "binary_crossentropy"}, "nats"),
+        ("mean_squared_error", "mean squared error"),
+        ({"class": "MeanAbsoluteError"}, "mean absolute error"),
+        ("hinge", ""),
+    ],
+)
+def test_a_loss_says_what_its_values_are(
+    trained: Callable[..., Record], loss: object, unit: str
+) -> None:
+    """A cross-entropy is in nats, an error is named, whatever form the loss was given in."""
+    record = trained("test_rate", {})
+    experiment: Any = record["runs"]["experiment"]  # type: ignore[index]
+    experiment["loss"] = loss
+    assert frames.case_frame([record]).iloc[0]["loss_unit"] == unit
 
 
 def test_a_whole_trainings_time_is_no_step_time(trained: Callable[..., Record]) -> None:

@@ -52,6 +52,26 @@ def test_labels_tell_cases_apart(
     assert study_of([trained("test_a", {})]).label(0) == "test_a"
 
 
+def test_a_records_name_needs_no_word_before_it(
+    trained: Callable[..., Record], study_of: Callable[..., Study]
+) -> None:
+    """Of several calls in a test, a case is called by the name that was given."""
+    records = [trained("test_a", {"x": x}, name=name) for x in (1, 2) for name in ("wide", "deep")]
+    study = study_of(records)
+    assert [study.label(record) for record in range(3)] == ["x 1, wide", "x 1, deep", "x 2, wide"]
+
+
+def test_reference_lines_are_told_by_their_strokes(
+    trained: Callable[..., Record], study_of: Callable[..., Study]
+) -> None:
+    """A target is dashed wherever it is drawn, the best constant predictor dotted."""
+    study = study_of([trained("test_a", {})])
+    ((target,), (floor,)) = map(study.reference_lines, ("val_accuracy", "loss"))
+    assert (target.value, target.words, target.stroke) == (0.9, "target 0.9", "dashed")
+    assert (floor.words, floor.stroke) == ("best constant predictor", "dotted")
+    assert study.reference_lines("val_loss") == ()
+
+
 def test_units_stand_beside_losses_only(
     trained: Callable[..., Record], study_of: Callable[..., Study]
 ) -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from dlbench.report.analysis import analyses
 from dlbench.report.style import (
@@ -19,7 +19,7 @@ from dlbench.report.style import (
     REGIME_MARKS,
     Palette,
     canvas,
-    line_labels,
+    legend,
     plain_numbers,
     styled,
 )
@@ -73,6 +73,85 @@ def test_colour_is_never_alone(
     assert all(one != other for one, other in pairwise(dashes))
 
 
+def lab(colour: str, seen: list[list[float]]) -> np.ndarray:
+    """Return a colour in CIELAB (D65), as eyes see it whose cones mix linear RGB by a matrix."""
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array(
+        [[0.4125, 0.3576, 0.1804], [0.2127, 0.7152, 0.0722], [0.0193, 0.1192, 0.9503]]
+    )
+    share = to_xyz @ np.clip(np.array(seen) @ linear, 0, 1) / to_xyz.sum(axis=1)
+    f = np.where(share > 216 / 24389, np.cbrt(share), (24389 / 27 * share + 16) / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+SEEN: dict[str, tuple[list[list[float]], float]] = {
+    # Machado et al. (2009), "A physiologically-based model for simulation of color vision
+    # deficiency", table 1, severity 1.
+    "all": ([[1, 0, 0], [0, 1, 0], [0, 0, 1]], 25),
+    "no red": (
+        [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+        10,
+    ),
+    "no green": (
+        [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+        10,
+    ),
+}
+
+
+@pytest.mark.parametrize("eyes", SEEN)
+@pytest.mark.parametrize("count", [8, 9, 16])
+def test_words_have_colours_far_apart(
+    trained: Callable[..., Record], study_of: Callable[..., Study], count: int, eyes: str
+) -> None:
+    """Any two of up to sixteen levels are far apart, to the colour-blind too."""
+    study = study_of([trained("test_a", {"x": f"name {x}"}) for x in range(count)])
+    seen, least = SEEN[eyes]
+    palette = Palette.of([study])
+    colours = [lab(one, seen) for one in palette.colour_map(study.factors[0]).values()]
+    assert min(float(np.linalg.norm(a - b)) for a, b in combinations(colours, 2)) > least
+    assert palette.tells_apart(study.factors[0])
+
+
+def test_more_words_than_colours_are_not_told_by_colour(
+    trained: Callable[..., Record], study_of: Callable[..., Study]
+) -> None:
+    """Seventeen words have too few colours; forty numbers have a shade each."""
+    words = study_of([trained("test_a", {"x": f"name {x}"}) for x in range(17)])
+    numbers = study_of([trained("test_a", {"y": y}) for y in range(40)])
+    palette = Palette.of([words, numbers])
+    assert not palette.tells_apart(words.factors[0])
+    assert palette.tells_apart(numbers.factors[0])
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 10, 17])
+def test_legends_are_filled_row_by_row(count: int) -> None:
+    """Read as text is read, a legend names its entries in their order."""
+    names = [str(place) for place in range(count)]
+    with styled():
+        figure, _ = canvas(width=10, height=3)
+        legend(figure, [Line2D([], [], label=name) for name in names])
+        figure.draw_without_rendering()
+    texts = figure.legends[0].get_texts()
+    boxes = {text.get_text(): text.get_window_extent() for text in texts}
+    read = sorted(names, key=lambda one: (-round(boxes[one].y0), boxes[one].x0))
+    assert read == names
+    assert len({round(box.y0) for box in boxes.values()}) == -(-count // 7)
+
+
+def test_long_names_leave_the_legend_fewer_columns() -> None:
+    """A legend is never wider than its figure."""
+    with styled():
+        figure, _ = canvas(width=6, height=3)
+        names = [f"an optimizer with a name, {place}" for place in range(9)]
+        legend(figure, [Line2D([], [], label=name) for name in names])
+        figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
+
+
 def test_regimes_differ_in_colour_and_mark() -> None:
     """Every regime has a colour and a mark of its own."""
     for looks in (REGIME_COLOURS, REGIME_MARKS):
@@ -122,20 +201,3 @@ def tick_texts(limits: tuple[float, float]) -> set[str]:
         figure.draw_without_rendering()
     labels = axes.get_yticklabels()
     return {text.get_text() for text in labels if low <= text.get_position()[1] <= high}
-
-
-@pytest.mark.parametrize(("scale", "near"), [("linear", 0.98), ("log", 0.9)])
-def test_labels_of_close_lines_stand_apart(scale: str, near: float) -> None:
-    """Where two reference lines nearly meet, the words of the lower one stand below it."""
-    figure = Figure()
-    for panel, lower in enumerate((near, 0.5), start=1):
-        axes = figure.add_subplot(1, 2, panel)
-        axes.set(yscale=scale, ylim=(1e-3, 1.1))
-        line_labels(axes, {1.0: "upper", lower: "lower"})
-        boxes = {
-            text.get_text(): text.get_window_extent(FigureCanvasAgg(figure).get_renderer())
-            for text in axes.texts
-        }
-        assert not boxes["upper"].overlaps(boxes["lower"])
-        line = axes.transData.transform((0, lower))[1]
-        assert (boxes["lower"].y1 < line) == (lower == near)

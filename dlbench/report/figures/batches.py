@@ -45,15 +45,22 @@ def batch_sizes(study: Study, palette: Palette) -> Iterator[Drawing]:
         data["samples_to_target"] = samples["value"]
         for frame, what in ((steps, f"{study.update}s to target"), (samples, "samples to target")):
             axes = next(places)
-            marks.scatter(axes, study, frame, higher=False, hue=hue, palette=palette)
             _scales(axes, frame["value"].to_numpy(), factor)
-            marks.at_edge(axes, frame, word="never", top=True, colour=ORANGE)
+            marks.scatter(axes, study, frame, higher=False, hue=hue, palette=palette)
+            if frame["value"].isna().any():
+                marks.edge_room(axes, top=True)
+                marks.at_edge(axes, frame, top=True, colour=ORANGE)
             _labels(axes, factor, what)
     if timed:
         speed = study.cases.set_index("record")["samples_per_second"]
         data["samples_per_second"] = speed.reindex(data["record"]).to_numpy()
         _throughput(next(places), study, factor)
-    marks.legend(figure, study, palette, hue, set(steps.dropna(subset="value")["regime"]))
+    reached = steps["value"].notna()
+    never = to_target and not reached.all()
+    marks.legend(
+        figure, palette, hue=hue, regimes=set(steps.loc[reached, "regime"]),
+        lost=("never reached the target", ORANGE) if never else None,
+    )  # fmt: skip
     caption = _caption(study, to_target=bool(to_target))
     yield Drawing("by-batch_size", figure, caption, _alt(study, timed=bool(timed)), data)
 
@@ -70,12 +77,12 @@ def _throughput(axes: Axes, study: Study, factor: Factor) -> None:
 
 
 def _scales(axes: Axes, values: np.ndarray, factor: Factor) -> None:
-    axes.set_xscale("log")
-    if np.isfinite(values).any():
+    marks.across(axes, np.array(factor.numbers), log=True)
+    known = values[np.isfinite(values)]
+    if known.size:
         axes.set_yscale("log")
-    axes.margins(y=0.12)
-    numbers = factor.numbers or ()
-    axes.set_xlim(min(numbers) / 1.5, max(numbers) * 1.5)
+        beside = max(float(known.max() / known.min()) ** 0.1, 1.2)
+        axes.set_ylim(known.min() / beside, known.max() * beside)
 
 
 def _labels(axes: Axes, factor: Factor, what: str) -> None:

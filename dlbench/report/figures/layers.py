@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from dlbench.report import words
 from dlbench.report.figures.drawing import Drawing
 from dlbench.report.formatting import compact, counted, number, sentence, shortened
-from dlbench.report.style import BLUE, GREY, INK, ORANGE, WIDTH, Palette, canvas
+from dlbench.report.style import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    WIDTH,
+    Palette,
+    canvas,
+    legend,
+    text_width,
+    width_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
     from dlbench.report.study import Study
 
@@ -29,43 +42,108 @@ MOST_TAKEN_APART = 6
 MOST_BARS = 14
 """Of a deeper model the largest layers have a bar each, the others one together."""
 
+LONGEST = 26
+"""Letters of a layer's name."""
+
+FULLY = 1e9
+"""With a larger count among them, all are written in a few letters."""
+
+QUANTITIES = {
+    "unique": "parameters",
+    "macs": "multiply-accumulates a sample",
+    "optimizer": "numbers that the optimizer keeps",
+}
+
 KINDS = {"weights": BLUE, "biases": ORANGE, "buffers": GREY}
 
 
 def totals(study: Study, _: Palette) -> Iterator[Drawing]:
-    """Yield the parameters of each model, on a logarithmic axis where they differ much."""
+    """Yield what differs between the models: their parameters, their work, their optimizer's numbers.
+
+    What is the same in all of them has no panel; where all is, there is no figure.
+    """
     if len(study.totals) < FEWEST:
+        return
+    panels = [name for name in QUANTITIES if _differs(study, name)]
+    if not panels:
         return
     data = study.totals.assign(
         label=[shortened(study.label(record), 36) for record in study.totals["record"]]
-    ).sort_values("unique", ascending=False)
+    ).sort_values(panels, ascending=False, kind="stable")
     shown = data.head(MOST_MODELS)
-    figure, grid = canvas(width=WIDTH * 0.8, height=0.9 + 0.24 * len(shown))
-    axes = grid[0, 0]
-    rows = range(len(shown))
-    axes.set_yticks(rows, shown["label"])
-    axes.set_ylim(len(shown) - 0.4, -0.6)
-    counts = shown["unique"].astype(float)
+    width = WIDTH if len(panels) > 1 else WIDTH * 0.8
+    figure, grid = canvas(1, len(panels), width=width, height=0.9 + 0.24 * len(shown))
+    for axes, name in zip(grid[0], panels, strict=True):
+        _lollipops(axes, shown[name].to_numpy(dtype=float), name)
+        axes.set_yticks(range(len(shown)), [""] * len(shown))
+    grid[0, 0].set_yticks(range(len(shown)), shown["label"])
+    caption = _totals_caption(study, panels)
+    if len(data) > len(shown):
+        caption += f"; the {len(shown)} largest of {counted(len(data), 'model')}"
+    yield Drawing("counts", figure, sentence(caption), _totals_alt(study, panels), data)
+
+
+def _differs(study: Study, name: str) -> bool:
+    """Return whether a quantity is known of every model, and not the same in all."""
+    values = study.totals[name]
+    if name == "macs" and study.layers["macs"].isna().any():
+        return False  # a lower bound is no finding
+    return bool(values.notna().all() and (values != values.iloc[0]).any())
+
+
+def _lollipops(axes: Axes, counts: NDArray[np.float64], name: str) -> None:
+    """Draw a mark a model, on a logarithmic axis where they differ much."""
+    rows = np.arange(len(counts))
+    axes.set_ylim(len(counts) - 0.4, -0.6)
     log = counts.min() > 0 and counts.max() > 30 * counts.min()
     start = counts.min() / 3 if log else 0.0
     axes.hlines(rows, start, counts, color=BLUE, linewidth=1.2, alpha=0.6)
-    sns.scatterplot(x=counts.to_numpy(), y=list(rows), color=BLUE, s=34, ax=axes, zorder=3)
+    sns.scatterplot(x=counts, y=rows, color=BLUE, s=34, ax=axes, zorder=3)
     if log:
         axes.set_xscale("log")
-    axes.set_xlim(start, counts.max() * (4 if log else 1.2))
-    for row, count in zip(rows, shown["unique"], strict=True):
+    texts = [number(int(one)) if counts.max() < FULLY else compact(one) for one in counts]
+    # The widest text stands right of the largest mark.
+    free = (max(text_width(text, 8) for text in texts) + 12) / (0.8 * width_of(axes))
+    to = (counts.max() / start) ** (1 / (1 - free)) * start if log else counts.max() / (1 - free)
+    axes.set_xlim(start, to)
+    for row, count, text in zip(rows, counts, texts, strict=True):
         axes.annotate(
-            number(int(count)), (float(count), row), xytext=(7, 0), textcoords="offset points",
+            text, (count, row), xytext=(7, 0), textcoords="offset points",
             va="center", fontsize=8, color=INK,
         )  # fmt: skip
-    axes.set(xlabel="parameters", ylabel="")
+    axes.set(xlabel=QUANTITIES[name], ylabel="")
+    axes.xaxis.set_major_locator(
+        LogLocator(numticks=5) if log else MaxNLocator(5, integer=True, steps=[1, 2, 5, 10])
+    )
     axes.xaxis.set_major_formatter(FuncFormatter(_compact))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.grid(visible=False, axis="y")
-    caption = "parameters, each counted once however many layers share it"
-    if len(data) > len(shown):
-        caption += f"; the {len(shown)} largest of {counted(len(data), 'model')}"
-    yield Drawing("parameters", figure, sentence(caption), words.headline(study), data)
+
+
+def _totals_caption(study: Study, panels: list[str]) -> str:
+    same = study.totals["unique"].iloc[0]
+    parts = (
+        ["parameters, each counted once however many layers share it"]
+        if "unique" in panels
+        else [f"all have {number(int(same))} parameters"]
+    )
+    if "macs" in panels:
+        parts.append("multiply-accumulates of one sample's way through the model")
+    if "optimizer" in panels:
+        parts.append("the optimizer keeps its moments, its step and its learning rate")
+    return "; ".join(parts)
+
+
+def _totals_alt(study: Study, panels: list[str]) -> str:
+    ranges = [
+        sentence(
+            f"{QUANTITIES[name]}: {compact(float(study.totals[name].min()))} to "
+            f"{compact(float(study.totals[name].max()))}"
+        )
+        for name in panels
+        if name != "unique"
+    ]
+    return " ".join([words.headline(study), *ranges])
 
 
 def layers(study: Study, _: Palette) -> Iterator[Drawing]:
@@ -88,7 +166,8 @@ def layers(study: Study, _: Palette) -> Iterator[Drawing]:
     figure, grid = canvas(rows, columns, width=WIDTH * (1 if columns > 1 else 0.7), height=height)
     grid[0, 0].get_gridspec().set_height_ratios([0.95 + 0.2 * count for count in tallest])
     for place, record in enumerate(records):
-        _stack(grid[divmod(place, columns)], bars[place], study.label(record))
+        title = study.label(record) if len(records) > 1 else ""
+        _stack(grid[divmod(place, columns)], bars[place], title)
     for place in range(len(records), rows * columns):
         grid[divmod(place, columns)].set_visible(False)
     handles = [
@@ -96,7 +175,7 @@ def layers(study: Study, _: Palette) -> Iterator[Drawing]:
         for kind, colour in KINDS.items()
         if any(one[kind].sum() for one in bars)
     ]
-    figure.legend(handles=handles, loc="outside upper left", ncols=3)
+    legend(figure, handles)
     caption = "parameters by layer, layers without any left out"
     if len(order) > len(records):
         caption += f"; the {len(records)} largest of {counted(len(order), 'model')}"
@@ -114,6 +193,19 @@ def _bars(model: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([kept.loc[sorted(large)], pd.DataFrame([together])], ignore_index=True)
 
 
+def _names(layers: list[str]) -> list[str]:
+    """Return short names for layers, without the words that all of a long-winded model begin with."""
+    named = layers[:-1] if layers[-1].endswith(" other layers") else layers
+    first, last = min(named), max(named)  # what these share at the beginning, all do
+    shared = sum(
+        1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    )
+    start = first[: max(first.rfind("_", 0, shared), first.rfind("/", 0, shared)) + 1]
+    if max(map(len, named)) <= LONGEST:
+        start = ""
+    return [shortened(name.removeprefix(start), LONGEST) for name in layers]
+
+
 def _stack(axes: Axes, bars: pd.DataFrame, title: str) -> None:
     rows = np.arange(len(bars))
     left = np.zeros(len(bars))
@@ -121,7 +213,7 @@ def _stack(axes: Axes, bars: pd.DataFrame, title: str) -> None:
         values = bars[kind].to_numpy(dtype=float)
         axes.barh(rows, values, left=left, color=colour, height=0.72)
         left += values
-    axes.set_yticks(rows, [shortened(name, 26) for name in bars["layer"]])
+    axes.set_yticks(rows, _names(list(bars["layer"])))
     axes.set_ylim(len(bars) - 0.4, -0.6)
     axes.set_xlim(0, left.max() * 1.16)
     for row, total in zip(rows, left, strict=True):

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from dlbench.report.figures.lines import line_labels
 from dlbench.report.formatting import shortened
 from dlbench.report.spreads import bands
-from dlbench.report.style import INK, QUIET, Palette, line_labels, plain_numbers
+from dlbench.report.style import INK, QUIET, Palette, plain_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,7 +169,8 @@ def _finish(axes: Axes, panel: Panel, frame: pd.DataFrame) -> None:
     plain_numbers(axes.xaxis)
     line_labels(axes, study.reference_lines(trend.metric))
     if panel.updates_per_epoch and not far:
-        _count_epochs(axes, panel.updates_per_epoch)
+        crosses = (study.seeds["regime"] == "diverged").any()
+        _count_epochs(axes, panel.updates_per_epoch, pad=4 if crosses else 1)
 
 
 def _powers(low: float, high: float) -> list[float]:
@@ -178,12 +180,12 @@ def _powers(low: float, high: float) -> list[float]:
     return [10.0**power for power in range(last, first - 1, -every)][::-1]
 
 
-def _count_epochs(axes: Axes, updates: float) -> None:
+def _count_epochs(axes: Axes, updates: float, pad: float) -> None:
     top = axes.secondary_xaxis("top", functions=(_times(1 / updates), _times(updates)))
     top.xaxis.set_major_locator(MaxNLocator(5))
     plain_numbers(top.xaxis)
     top.set_xlabel("epochs", fontsize=8, color=QUIET, labelpad=2)
-    top.tick_params(labelsize=7.5, colors=QUIET, length=2.5, pad=1)
+    top.tick_params(labelsize=7.5, colors=QUIET, length=2.5, pad=pad)
     top.spines["top"].set_visible(False)
 
 

@@ -10,11 +10,11 @@ import seaborn as sns
 from dlbench.report import words
 from dlbench.report.figures import marks
 from dlbench.report.figures.drawing import Drawing
-from dlbench.report.formatting import humanized, sentence, setting, shortened
+from dlbench.report.figures.lines import noted_lines
+from dlbench.report.formatting import humanized, sentence, shortened
 from dlbench.report.spreads import spread
 from dlbench.report.style import (
     INK,
-    QUIET,
     RED,
     REGIME_COLOURS,
     REGIME_MARKS,
@@ -64,7 +64,7 @@ def strips(study: Study, palette: Palette) -> Iterator[Drawing]:
     titles = [one.title for one in shown]
     grid[0, 0].set_yticks(range(len(rows)), list(rows))
     grid[0, 0].set_ylabel(", ".join(titles))
-    marks.legend(figure, study, palette, None, set(study.seeds["regime"]))
+    marks.legend(figure, palette, hue=None, regimes=set(study.seeds["regime"]))
     what = sentence(f"final {humanized(metric)} by {' and '.join(titles)}, every seed")
     data = study.seeds[["record", "seed", "regime", *columns]].join(
         study.seeds[[one.column for one in shown]].set_axis(titles, axis=1)
@@ -125,15 +125,11 @@ def _panel(axes: Axes, study: Study, frame: pd.DataFrame, column: str) -> None:
     for _, lost in frame[~known].groupby("row"):
         text = f"{len(lost)} {'never' if column == STEPS else 'diverged'}"
         _lost(axes, float(lost["row"].iloc[0]), text, higher)
-    if study.target and study.target[0] == metric:
-        axes.axvline(study.target[1], color=QUIET, linewidth=0.9, linestyle=(0, (5, 3)), zorder=1.5)
-        axes.set_title(
-            f"dashed: target {setting(study.target[1])}",
-            fontsize=8,
-            color=QUIET,
-            fontweight="normal",
-            loc="right",
-        )
+    noted_lines(
+        axes,
+        [line for line in study.reference_lines(metric) if line.stroke == "dashed"],
+        upright=True,
+    )
     what = f"{study.update}s to target" if column == STEPS else f"final {study.axis(metric)}"
     axes.set(xlabel=what, ylabel="")
     plain_numbers(axes.xaxis)

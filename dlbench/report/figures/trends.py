@@ -13,7 +13,7 @@ from dlbench.report.figures.drawing import Drawing
 from dlbench.report.figures.panels import Panel, Trend, draw
 from dlbench.report.formatting import sentence, shortened
 from dlbench.report.spreads import band_words
-from dlbench.report.style import INK, WIDTH, Palette, canvas
+from dlbench.report.style import INK, WIDTH, Palette, canvas, legend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,7 +41,7 @@ def trends(study: Study, palette: Palette) -> Iterator[Drawing]:
     if study.curves.empty:
         return
     found = {metric: Trend.of(study, metric) for metric in study.shown}
-    hue = _hue(study)
+    hue = _hue(study, palette)
     groups = _groups(study, hue)
     if not 1 < len(groups) <= MOST_FACETS:
         yield _drawing("trends", _together(study, list(found.values())), hue, palette)
@@ -52,14 +52,15 @@ def trends(study: Study, palette: Palette) -> Iterator[Drawing]:
             yield _drawing(f"trends-{metric}", _wrapped(panels), hue, palette)
 
 
-def _hue(study: Study) -> Factor | None:
-    """Return the factor that is told by colour.
+def _hue(study: Study, palette: Palette) -> Factor | None:
+    """Return the factor that is told by colour; None where no palette tells its levels apart.
 
     Batch sizes have panels instead where something else varies too: within one, updates and epochs
     are the same axis.
     """
-    others = [factor for factor in study.factors if factor.name != "batch_size"]
-    return max(others or study.factors, key=lambda factor: len(factor.levels), default=None)
+    told = [factor for factor in study.factors if palette.tells_apart(factor)]
+    others = [factor for factor in told if factor.name != "batch_size"]
+    return max(others or told, key=lambda factor: len(factor.levels), default=None)
 
 
 def _groups(study: Study, hue: Factor | None) -> list[tuple[str, pd.DataFrame]]:
@@ -137,16 +138,7 @@ def _legend(figure: Figure, study: Study, hue: Factor | None, palette: Palette) 
         handles.append(
             Line2D([], [], color=INK, marker="X", markersize=7, linestyle="none", label="diverged")
         )
-    if handles:
-        figure.legend(
-            handles=handles,
-            title=hue.title if hue else None,
-            loc="outside upper left",
-            ncols=min(len(handles), 7),
-            alignment="left",
-            columnspacing=1.4,
-            handlelength=2.6,
-        )
+    legend(figure, handles, title=hue.title if hue else None, handlelength=2.6)
 
 
 # ---- words

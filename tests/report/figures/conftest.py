@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from matplotlib.axis import Axis
+from matplotlib.text import Text
 
 from dlbench.report.style import Palette, styled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from dlbench.history.record import Record
@@ -43,6 +47,44 @@ class Look:
     def texts(axes: Any) -> list[str]:
         """Return the words in a panel."""
         return [text.get_text() for text in axes.texts]
+
+    @staticmethod
+    def overlaps(figure: Figure) -> list[tuple[str, str]]:
+        """Return the pairs of words that overlap, and the words that leave the figure."""
+        engine = figure.get_layout_engine()
+        assert engine is not None
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+        figure.draw_without_rendering()
+        boxes = [(text.get_text(), Text.get_window_extent(text)) for text in _written(figure)]
+        page = figure.bbox
+        found = [
+            (one, other)
+            for (one, a), (other, b) in combinations(boxes, 2)
+            if min(a.x1, b.x1) - max(a.x0, b.x0) > 0.5 and min(a.y1, b.y1) - max(a.y0, b.y0) > 0.5
+        ]
+        outside = [
+            (one, "the figure's edge")
+            for one, a in boxes
+            if min(a.x0, a.y0) < -1 or a.x1 > page.x1 + 1 or a.y1 > page.y1 + 1
+        ]
+        return found + outside
+
+
+def _written(artist: Any) -> Iterator[Text]:
+    """Yield the words that are shown in a figure, of an axis the ticks within its limits alone."""
+    if not artist.get_visible():
+        return
+    if isinstance(artist, Text):
+        if artist.get_text().strip():
+            yield artist
+    elif isinstance(artist, Axis):
+        for tick in artist._update_ticks():  # type: ignore[attr-defined]
+            yield from (one for one in (tick.label1, tick.label2) if one.get_visible())
+        yield from _written(artist.label)
+    else:
+        for child in artist.get_children():
+            yield from _written(child)
 
 
 @pytest.fixture

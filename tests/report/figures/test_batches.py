@@ -58,7 +58,7 @@ def test_never_is_marked_at_the_edge(trained: Callable[..., Record], draw: Draw,
     for axes in drawing.figure.axes[:2]:
         ((size, _),) = look.crosses(axes)
         assert size == 500
-        assert "5/5\nnever" in look.texts(axes)
+        assert "5/5" in look.texts(axes)
 
 
 def test_without_target_only_the_throughput(trained: Callable[..., Record], draw: Draw) -> None:
@@ -87,3 +87,22 @@ def test_nothing_is_drawn_where_no_batch_size_varies(
 ) -> None:
     """Another factor draws nothing here."""
     assert draw([trained("test_a", {"rate": rate}) for rate in (1, 2)]) == []
+
+
+def test_what_stands_at_the_edge_has_room_at_the_sides(
+    trained: Callable[..., Record], draw: Draw, look: Any
+) -> None:
+    """The count of the smallest batch size stands right of the axis, of the largest in the panel."""
+    records = [
+        trained("test_a", {"batch_size": size}, batch_size=size, seeds=16, rate=rate)
+        for size, rate in ((1, 1e-4), (4, 0.02), (32, 0.02), (1437, 1e-4))
+    ]
+    (drawing,) = draw(records)
+    assert not look.overlaps(drawing.figure)
+    for axes in drawing.figure.axes[:2]:
+        panel = axes.get_window_extent()
+        first, last = (text.get_window_extent() for text in axes.texts)
+        assert panel.x0 < first.x0
+        assert last.x1 < panel.x1
+    legend = [text.get_text() for text in drawing.figure.legends[0].get_texts()]
+    assert legend[-1] == "never reached the target"

@@ -40,7 +40,7 @@ def test_every_seed_is_shown(
         values = np.concatenate([by_seed(record, metric) for record in records])
         assert np.allclose(np.sort(look.marks(axes)[:, 1]), np.sort(values[np.isfinite(values)]))
         assert sorted(place for place, _ in look.crosses(axes)) == [1.0, 10.0]
-        assert {"2/5\ndiverged", "5/5\ndiverged"} <= set(look.texts(axes))
+        assert {"2/5", "5/5"} <= set(look.texts(axes))
 
 
 def test_crosses_stand_at_the_worse_end(
@@ -92,3 +92,73 @@ def test_values_that_are_the_same_are_no_finding(
     low, high = drawing.figure.axes[0].get_ylim()
     assert high - low > 0.05
     assert low < 2.3 < high
+
+
+def test_levels_too_close_for_their_names_stand_at_equal_distances(
+    trained: Callable[..., Record], draw: Draw, look: Any
+) -> None:
+    """0.95 and 1.05 get places of their own, the axis says so, and the data keep the numbers."""
+    shares = (0.1, 0.6, 0.95, 1.05, 1.5)
+    records = [trained("test_a", {"share": share}, diverged=5 * (share > 1)) for share in shares]
+    (drawing,) = draw(records)
+    for axes in drawing.figure.axes:
+        assert list(axes.get_xticks()) == [0, 1, 2, 3, 4]
+        assert [text.get_text() for text in axes.get_xticklabels()] == [str(one) for one in shares]
+        assert axes.get_xlabel() == "share (at equal distances)"
+        assert [place for place, _ in look.crosses(axes)] == [3, 4]
+    assert set(drawing.data["share"]) == set(shares)
+    assert not look.overlaps(drawing.figure)
+
+
+def test_target_and_floor_are_named_above_the_panels(
+    trained: Callable[..., Record], draw: Draw
+) -> None:
+    """No words stand among the marks; the strokes tell which line is which."""
+    (drawing,) = draw([trained("test_a", {"learning_rate": x}) for x in (0.1, 1, 10)])
+    notes = [axes.get_title("right") for axes in drawing.figure.axes]
+    assert notes == ["dotted: best constant predictor", "dashed: target 0.9"]
+
+
+def test_counts_that_would_touch_are_left_out(
+    trained: Callable[..., Record], draw: Draw, look: Any
+) -> None:
+    """Forty neighbours have crosses alone."""
+    (drawing,) = draw([trained("test_a", {"x": x}, diverged=2) for x in range(1, 41)])
+    for axes in drawing.figure.axes:
+        assert len(look.crosses(axes)) == 40
+        assert look.texts(axes) == []
+
+
+def nine(trained: Callable[..., Record], count: int = 9) -> list[Record]:
+    """Return a sweep of the rate for each of some optimizers."""
+    return [
+        trained("test_a", {"optimizer": f"optimizer {which}", "learning_rate": rate})
+        for which in range(count)
+        for rate in (0.01, 0.1, 1.0)
+    ]
+
+
+def test_many_optimizers_have_a_panel_each(
+    trained: Callable[..., Record], draw: Draw, look: Any
+) -> None:
+    """Nine things without an order would hide each other: a panel each, on the same axes."""
+    (drawing,) = draw(nine(trained))
+    panels = [axes for axes in drawing.figure.axes if axes.get_visible()]
+    assert [axes.get_title("left") for axes in panels] == [
+        f"optimizer optimizer {which}" for which in range(9)
+    ]
+    assert len({(*axes.get_xlim(), *axes.get_ylim()) for axes in panels}) == 1
+    assert all(len(look.marks(axes)) == 3 * 5 for axes in panels)
+    assert len(drawing.data) == 9 * 3 * 5
+    assert not look.overlaps(drawing.figure)
+
+
+def test_more_than_panels_hold_have_no_curve(trained: Callable[..., Record], draw: Draw) -> None:
+    """Thirteen optimizers leave their rates to the strip and the table."""
+    assert draw(nine(trained, 13)) == []
+
+
+def test_few_optimizers_share_a_panel(trained: Callable[..., Record], draw: Draw) -> None:
+    """Six are told by colour, in a panel a metric."""
+    (drawing,) = draw(nine(trained, 6))
+    assert len(drawing.figure.axes) == 2
