@@ -21,7 +21,6 @@ from dlbench.gate.comparisons import (
     margin_in,
     pair,
 )
-from dlbench.gate.entry import TRAINING_LOSS
 from dlbench.gate.incomparable import FIRST_LOOK, incomparable
 from dlbench.gate.rounding import Rounding, judge_rounding
 from dlbench.gate.rules import (
@@ -89,10 +88,8 @@ def compare(
     compared, skipped = _gates(pairing, rules, alpha * SHARES[look])
     broken, unknown = _broken(pairing)
     link: Link = "broken" if broken else "unproven" if unknown else "intact"
-    rounding = Rounding()
-    if TRAINING_LOSS in pairing.new.values and TRAINING_LOSS in accepted.values:
-        share = alpha * max(1, len(tests_of(accepted, rules)))
-        rounding = judge_rounding(pairing, share, paired=link == "intact")
+    share = alpha * len(tests_of(accepted, rules))  # what all of the case's tests take together
+    rounding = judge_rounding(pairing, share, paired=link == "intact") if share else Rounding()
     newly = failed(pairing.new) & ~failed(pairing.accepted)
     told = replace(
         told,
@@ -115,7 +112,7 @@ def wants_more(verdict: Verdict, accepted: Entry, new: Entry) -> bool:
     baseline's; where a gate that cannot tell would with them; where as large a share of failures
     among them would be an excess.
     """
-    if verdict.look == "last" or len(accepted.seeds) <= verdict.seeds or not verdict.seeds:
+    if not 0 < verdict.seeds < len(accepted.seeds):
         return False
     if verdict.degree in {"regressed", "rounding", "identical", "incomparable"}:
         return False
@@ -132,23 +129,20 @@ def wants_more(verdict: Verdict, accepted: Entry, new: Entry) -> bool:
 def _more_pairs(found: Comparison, pairs: int, alpha: float) -> bool:
     """Return whether a gate would be decided with so many pairs."""
     if found.test is None or found.deviation is None:
-        return found.degree == "undecided" and pairs >= least_pairs(found.gate)
-    margin = margin_in(found)
-    if found.test.estimate > margin:
-        needed = pairs_needed(
-            found.test.estimate, found.deviation, margin=margin, alpha=alpha, power=LIKELY
-        )
-        if needed is not None and needed <= pairs:
-            return True
+        return pairs >= least_pairs(found.gate)
+    effect, deviation, margin = found.test.estimate, found.deviation, margin_in(found)
+    needed = pairs_needed(effect, deviation, margin=margin, alpha=alpha, power=LIKELY)
+    if needed is not None and needed <= pairs:
+        return True
     if found.degree != "undecided":
         return False
-    sees = smallest_effect(found.deviation, pairs, margin=margin, alpha=alpha)
+    sees = smallest_effect(deviation, pairs, margin=margin, alpha=alpha)
     return sees <= largest_unseen(found.unit)
 
 
 def _more_failures(accepted: Entry, new: Entry, alpha: float) -> bool:
     bad, before, n = failed(new), failed(accepted), len(accepted.seeds)
-    if not bad.any() or n < LEAST_OTHERS:
+    if n < LEAST_OTHERS:
         return False
     if len(new.seeds) < LEAST_OTHERS:
         return True

@@ -87,11 +87,11 @@ def chaotic(yardstick: NDArray[np.float64], seeds: NDArray[np.float64], *, logge
 
     Args:
         yardstick: by seed, |d| under rounding alone.
-        seeds: the training loss of every seed that trained.
+        seeds: the training loss of every seed that trained, shape `(n,)`, n >= 2.
         logged: whether these are logs.
     """
     rms = math.sqrt(float(np.mean(np.square(yardstick))))
-    fresh = math.sqrt(2) * float(np.std(seeds, ddof=1)) if seeds.size > 1 else 0.0
+    fresh = math.sqrt(2) * float(np.std(seeds, ddof=1))
     if rms <= CHAOTIC * fresh:
         return ""
     texts = [f"{100 * math.expm1(x):.2g} %" if logged else f"{x:.2g}" for x in (rms, fresh)]

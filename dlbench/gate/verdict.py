@@ -34,6 +34,11 @@ SHOWN: Mapping[Degree, str] = {
 }  # fmt: skip
 """The word that people read for each degree."""
 
+LOUD: frozenset[Degree] = frozenset(
+    {"regressed", "improved", "undecided", "new", "missing", "incomparable"}
+)
+"""The degrees that a person should look at; the others are counted."""
+
 Link = Literal["intact", "broken", "unproven"]
 
 

@@ -136,6 +136,14 @@ def amount(found: Comparison, effect: float) -> str:
     return f"{_signed(_moved(found, effect))} {'points' if found.unit == 'points' else '%'}"
 
 
+def interval(found: Comparison) -> str:
+    """Return where an effect lies, as people see it move and without its unit: `+2.3 … +3.9`."""
+    if found.test is None:
+        return ""
+    low, high = sorted(_moved(found, end) for end in (found.test.low, found.test.high))
+    return f"{_signed(low)} … {_signed(high)}"
+
+
 def clean(text: str) -> str:
     """Return a text in one line, without what a terminal would obey."""
     return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
@@ -176,10 +184,9 @@ def _finding(verdict: Verdict, found: Comparison) -> str:
     if found.test is None or found.unit is None:
         named = found.gate in found.note or not found.unit
         return found.note if named else f"{name_of(found.gate)}: {found.note}"
-    ends = sorted(_moved(found, end) for end in (found.test.low, found.test.high))
     unit = "points" if found.unit == "points" else "%"
     said = [
-        f"{_signed(ends[0])} … {_signed(ends[1])} {unit} at the suite's level",
+        f"{interval(found)} {unit} at the suite's level",
         f"margin {100 * (found.margin or 0):g} {unit}",
         f"{found.pairs} of {found.of} seeds {_paired(verdict)}",
     ]

@@ -12,10 +12,13 @@ import numpy as np
 import pandas as pd
 
 from dlbench.errors import RecordError
+from dlbench.gate.recorded import verdict_in
+from dlbench.gate.wording import cell
 from dlbench.parameters.table import ParameterTable
 from dlbench.runs import Runs
 
 if TYPE_CHECKING:
+    from dlbench.gate.verdict import Verdict
     from dlbench.history.record import Record
     from dlbench.plain import Plain
 
@@ -29,6 +32,8 @@ CASE_COLUMNS = (
     "outcome",
     "message",
     "bounds",
+    "verdict",
+    "degree",
     "seeds",
     "workload",
     "optimizer",
@@ -157,6 +162,14 @@ def runs_of(record: Record) -> Runs | None:
         return None
 
 
+def verdict_of(record: Record) -> Verdict | None:
+    """Return the verdict on a record; None where it has none, or where it cannot be read."""
+    try:
+        return verdict_in(record)
+    except RecordError:
+        return None
+
+
 def unreadable(record: Record) -> str:
     """Return why a record's runs or parameters cannot be read; empty where they can."""
     try:
@@ -176,10 +189,12 @@ def _case(position: int, record: Record) -> dict[str, Any]:
     target = _mapping(experiment.get("target"))
     timing = record["timing"]
     stepwise = timing is not None and timing["what"] == "train_on_batch"
-    readable = runs_of(record)
+    readable, verdict = runs_of(record), verdict_of(record)
     return {
         **{name: record[name] for name in CASE_COLUMNS if name in record},  # type: ignore[literal-required]
         "record": position,
+        "verdict": cell(verdict) if verdict else "",
+        "degree": verdict.degree if verdict else "",
         "seeds": len(_sequence(runs.get("seeds"))),
         "workload": _text(experiment.get("workload")),
         "optimizer": _text(optimizer.get("class")),

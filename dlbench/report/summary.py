@@ -9,12 +9,14 @@ from collections import Counter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypedDict
 
+from dlbench.gate.suite import judge_suite
+from dlbench.gate.wording import suite_lines
 from dlbench.plain import digest
 from dlbench.report import words
-from dlbench.report.formatting import counted, humanized, listed, seconds, setting
-from dlbench.report.frames import unreadable
+from dlbench.report.formatting import counted, humanized, listed, seconds, sentence, setting
+from dlbench.report.frames import unreadable, verdict_of
 from dlbench.report.markdown import title_and_rest
-from dlbench.report.tables import Table, rows_in_need, table
+from dlbench.report.tables import Row, Table, rows_in_need, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -159,13 +161,27 @@ def _remarks(run: Run, counts: Mapping[str, int]) -> list[Remark]:
         *_unreadable(run),
     ]
     remarks: list[Remark] = [{"text": text, "loud": True} for text in loud]
-    if run.records:
+    return remarks + (_against_baseline(run) if run.records else [])
+
+
+def _against_baseline(run: Run) -> list[Remark]:
+    """Return how the run stands against its baseline, or how to make one."""
+    verdicts = [verdict for record in run.records if (verdict := verdict_of(record))]
+    if not verdicts:
         text = (
             "What held are the assertions in the tests. No baseline was compared with, so the page "
-            "does not say whether training became better or worse."
+            "does not say whether training became better or worse: pytest --dlbench-accept makes one."
         )
-        remarks.append({"text": text, "loud": False})
-    return remarks
+        return [{"text": text, "loud": False}]
+    suite = judge_suite(verdicts)
+    counts, *effect = [
+        line for line in suite_lines(suite) if not line.startswith("pairing was lost")
+    ]
+    remarks: list[Remark] = [{"text": f"Against the baseline: {counts}.", "loud": False}]
+    remarks += [{"text": sentence(f"{line}."), "loud": suite.worse} for line in effect]
+    lost = [line for line in suite_lines(suite) if line.startswith("pairing was lost")]
+    headline: list[Remark] = [{"text": sentence(f"{line}."), "loud": True} for line in lost]
+    return headline + remarks
 
 
 def _interrupted(session: Session | None) -> list[str]:
@@ -209,11 +225,18 @@ def _attention(analyses: Sequence[AnalysisText]) -> list[Need]:
         {
             "anchor": row["anchor"],
             "case": row["case"],
-            "outcome": _ended(row["outcome"]),
+            "outcome": _needs(row),
             "message": row["message"],
         }
         for row in rows
     ]
+
+
+def _needs(row: Row) -> str:
+    """Return what became of a case, and its verdict where that is not what ended it."""
+    ended = _ended(row["outcome"]) if row["outcome"] in BAD else ""
+    told = [ended, f"is {row['verdict']}" if row["verdict"] and not row["message"] else ""]
+    return " and ".join(part for part in told if part)
 
 
 # ---- analyses

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 
+from dlbench.gate.verdict import LOUD, SEVERITY
 from dlbench.metrics import REGIMES
 from dlbench.plain import digest
 from dlbench.report import words
@@ -59,6 +60,8 @@ class Row(TypedDict):
     anchor: str
     case: str
     outcome: str
+    verdict: str
+    """Against the baseline, where a person should look at it; else empty."""
     message: str
     cells: list[Cell]
     command: str
@@ -77,6 +80,7 @@ def table(study: Study) -> Table:
     """Return the table of a study's cases."""
     ids = anchors(study)
     columns = [*_factor_columns(study), Column(title="outcome", numeric=False)]
+    columns += [Column(title="verdict", numeric=False)] if _judged(study) else []
     columns += _count_columns() if study.counts_models else _training_columns(study)
     return {
         "caption": _caption(study),
@@ -99,6 +103,11 @@ def anchors(study: Study) -> dict[int, str]:
         seen[key] = seen.get(key, 0) + 1
         result[int(row["record"])] = anchor(*key, seen[key])
     return result
+
+
+def _judged(study: Study) -> bool:
+    """Return whether any case was compared with a baseline."""
+    return bool((study.cases["degree"] != "").any())
 
 
 # ---- columns
@@ -154,11 +163,15 @@ def _row(study: Study, row: pd.Series[Any], ident: str) -> Row:
     record = int(row["record"])
     cells = _factor_cells(study, row)
     cells.append({"text": str(row["outcome"]), "sort": str(row["outcome"]), "is_outcome": True})
+    if _judged(study):
+        severity = SEVERITY.index(row["degree"]) if row["degree"] else -1
+        cells.append({"text": str(row["verdict"]) or UNKNOWN, "sort": float(severity)})
     cells += _count_cells(study, record) if study.counts_models else _training_cells(study, row)
     return {
         "anchor": ident,
         "case": str(row["case"]) + (f" ({row['name']})" if row["name"] else ""),
         "outcome": str(row["outcome"]),
+        "verdict": str(row["verdict"]) if row["degree"] in LOUD else "",
         "message": str(row["message"]),
         "cells": cells,
         "command": f"pytest {shlex.quote(str(row['case']))}",
@@ -291,6 +304,7 @@ def _sortable(value: float) -> float:
 
 
 def rows_in_need(tables: Sequence[Table]) -> list[Row]:
-    """Return the rows of the cases that did not end as they should."""
+    """Return the rows of the cases that did not end as they should, or differ from the baseline."""
     in_need = {"failed", "error", "interrupted", "xpassed"}
-    return [row for one in tables for row in one["rows"] if row["outcome"] in in_need]
+    rows = [row for one in tables for row in one["rows"]]
+    return [row for row in rows if row["outcome"] in in_need or row["verdict"]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
@@ -15,6 +15,9 @@ from dlbench.gate.comparisons import (
     compare_failures,
     compare_values,
     decide,
+    largest_unseen,
+    margin_in,
+    measure_of,
     pair,
     select,
 )
@@ -22,6 +25,7 @@ from dlbench.gate.rules import Rules
 
 if TYPE_CHECKING:
     from dlbench.gate.entry import Entry
+    from dlbench.gate.rules import Unit
     from tests.gate.conftest import MakeEntry
 
 ALPHA = 1e-4
@@ -115,7 +119,17 @@ def test_the_margin_is_the_rules_own(make_entry: MakeEntry) -> None:
 def test_differences_without_spread(differences: list[float], degree: str) -> None:
     """All zero is identical; all equal is decided by sign flips, never by a t of infinity."""
     told = Comparison("training_loss", "undecided", unit="log", margin=0.01)
-    assert decide(told, np.array(differences), 1e-4).degree == degree
+    found = decide(told, np.array(differences), 1e-4)
+    assert found.degree == degree
+    assert (found.sees is None) is (degree == "undecided")
+
+
+def test_a_margin_in_its_unit() -> None:
+    """1 % is log 1.01 of a log ratio, and 0.01 in points or on a linear scale; so is what is seen."""
+    for unit, margin, largest in (("log", math.log(1.01), math.log(1.25)), ("points", 0.01, 0.25)):
+        told = Comparison("x", "undecided", unit=cast("Unit", unit), margin=0.01)
+        assert margin_in(told) == pytest.approx(margin)
+        assert largest_unseen(told.unit) == pytest.approx(largest)
 
 
 def test_a_point_is_not_a_percent(make_entry: MakeEntry) -> None:
@@ -160,13 +174,21 @@ def test_a_run_that_never_reached_its_target(make_entry: MakeEntry) -> None:
     found = compared("steps_to_target", accepted, longer)
     assert found.test is not None
     assert found.test.estimate == pytest.approx(math.log(4))
+    assert measure_of("steps_to_target", accepted, Rules.of(scale="linear")).unit == "log"
     at_once = valued(accepted, "steps_to_target", 0.0)
     assert compared("steps_to_target", at_once, at_once).degree == "identical"
     assert compared("steps_to_target", at_once, accepted).degree == "regressed"
 
 
-@pytest.mark.parametrize("gate", SLOWER)
-@pytest.mark.parametrize("wrong", [NAN, -INF])
+@pytest.mark.parametrize(
+    ("gate", "wrong"),
+    [
+        (gate, wrong)
+        for gate in SLOWER
+        for wrong in (NAN, INF, -INF)
+        if (gate, wrong) != ("steps_to_target", INF)  # that is a target never reached
+    ],
+)
 def test_nan_never_passes(gate: str, wrong: float, make_entry: MakeEntry) -> None:
     """One seed that trained and has no number fails the gate, on whichever side it is."""
     plain = make_entry()
@@ -216,6 +238,12 @@ def test_a_linear_difference_is_a_share_of_the_baseline(make_entry: MakeEntry) -
     assert found.test is not None
     assert found.degree == "regressed"
     assert found.test.estimate == pytest.approx(0.03)
+    assert (
+        measure_of("training_loss", make_entry(failed=range(16)), Rules.of(scale="linear")).size
+        == 1
+    )
+    one = measure_of("training_loss", make_entry(failed=range(15)), Rules.of(scale="linear"))
+    assert one.size == abs(make_entry().values["training_loss"][15])
     nothing = valued(make_entry(), "training_loss", 0.0)
     assert (
         compared("training_loss", nothing, nothing, Rules.of(scale="linear")).degree == "identical"
@@ -330,6 +358,7 @@ def test_seeds_are_matched_by_value(make_entry: MakeEntry) -> None:
     assert pairing.accepted == replace(make_entry(seeds=[1, 5]))
     assert pairing.whole.seeds == (5, 3, 9, 1)
     assert bool(pairing.same_curves.all())
+    assert select(make_entry(3, yardstick=(1.0, 2.0, 3.0)), [2, 0]).yardstick == (3.0, 1.0)
     bare = make_entry(4, starts=(), orders=(), curves=())
     assert select(bare, [2, 0]).starts == ()
     assert not pair(bare, bare).same_curves.any()

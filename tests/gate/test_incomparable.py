@@ -34,6 +34,15 @@ def test_like_entries_can_be_compared(make_entry: MakeEntry) -> None:
         assert incomparable(accepted, with_field(accepted, name, 7), Rules()) == ""
 
 
+def test_a_loop_says_nothing_of_its_loss_and_metrics(make_entry: MakeEntry) -> None:
+    """What an experiment does not record has not changed."""
+    fields: dict[str, Any] = {"workload": "w", "loop": "train", "target": None}
+    loop = make_entry(kind="loop", experiment=fields)
+    assert incomparable(loop, loop, Rules()) == ""
+    told = replace(loop, experiment=fields | {"metrics": {"accuracy": {"class": "Accuracy"}}})
+    assert incomparable(told, loop, Rules()) == incomparable(loop, told, Rules()) == ""
+
+
 @pytest.mark.parametrize(
     ("name", "value", "reason", "spared"),
     [

@@ -98,6 +98,18 @@ def test_rounding(make_entry: MakeEntry) -> None:
     assert "no yardstick" in bare.rounding.note
 
 
+def test_rounding_takes_the_cases_share(make_entry: MakeEntry) -> None:
+    """It is decided at the error rate of all of the case's tests together."""
+    new = make_entry(noise={"training_loss": 1e-5})
+    p = verdict(make_entry(yardstick=yardstick(16)), new).rounding.p
+    assert p is not None
+    for factor, beyond in ((0.9, False), (1.1, True)):
+        accepted = make_entry(yardstick=yardstick(16), alpha=factor * p / 5)
+        assert compare(accepted, new, Rules(), look="last").rounding.beyond is beyond
+    nothing = compare(make_entry(), new, Rules.of(gates="parameters"), look="last")
+    assert (nothing.degree, nothing.rounding.beyond) == ("equivalent", None)
+
+
 @pytest.mark.parametrize("gate", ["val_loss", "val_accuracy", "steps_to_target"])
 def test_rounding_hides_no_other_gate(gate: str, make_entry: MakeEntry) -> None:
     """A training loss that only rounded does not excuse another gate's regression."""
@@ -119,6 +131,8 @@ def test_half_of_the_runs_newly_failing(make_entry: MakeEntry) -> None:
     found = verdict(make_entry(32), make_entry(32, failed=range(16)))
     assert [bad.gate for bad in found.having("regressed")] == ["failed"]
     assert found.newly_failed == tuple(range(16))
+    alone = verdict(make_entry(32), make_entry(32, failed=range(16)), Rules.of(gates=GATES))
+    assert alone.comparison("failed") is None
 
 
 def test_no_run_trains_any_more(make_entry: MakeEntry) -> None:
@@ -197,7 +211,8 @@ def test_counts_alone(make_entry: MakeEntry) -> None:
     fields: dict[str, Any] = {"kind": "parameters", "values": {}, "experiment": {}, "points": 0}
     counts = {"total": 30, "trainable": 20}
     accepted = make_entry(0, **fields, parameters=counts)
-    assert compare(accepted, accepted, Rules(), look="last").degree == "identical"
+    same = compare(accepted, accepted, Rules(), look="last")
+    assert (same.degree, same.skipped) == ("identical", {})
     new = make_entry(0, **fields, parameters=counts | {"trainable": 10, "extra": 1})
     found = compare(accepted, new, Rules.of(gates=["val_auc", "parameters"]), look="last")
     assert found.degree == "regressed"
@@ -298,14 +313,23 @@ def test_more_seeds_for_failures(make_entry: MakeEntry) -> None:
     six = make_entry(6, noise=PAIRED, failed=[0])
     found = compare(small, six, Rules(), look="first", first_look=6)
     assert wants_more(found, small, six)
+    seven = replace(make_entry(7), alpha=ALPHA)
+    assert not wants_more(compare(seven, six, Rules(), look="first", first_look=6), seven, six)
 
 
 def test_no_more_seeds_where_there_are_none(make_entry: MakeEntry) -> None:
     """At the last look, where the baseline has no others, or where nothing was compared."""
     accepted = replace(make_entry(16), alpha=ALPHA)
-    new = make_entry(16, worse={"training_loss": 0.03}, noise={"training_loss": 0.02})
-    for look in SHARES:
-        assert not wants_more(compare(accepted, new, Rules(), look=look), accepted, new)
+    slower: dict[str, Any] = {
+        "worse": {"training_loss": 0.025},
+        "noise": {"training_loss": 0.012},
+        "draw": 3,
+    }
+    new = make_entry(16, **slower)
+    found = compare(accepted, new, Rules(), look="first")
+    assert found.degree == "compatible"
+    assert not wants_more(found, accepted, new)
+    assert looked(make_entry, **slower)
     few = compare(replace(make_entry(32), alpha=ALPHA), make_entry(3), Rules(), look="first")
     assert not wants_more(few, make_entry(32), make_entry(3))
 

@@ -81,7 +81,9 @@ def test_chaos_begins_at_a_third_of_a_fresh_seed(share: float, told: bool) -> No
     """The yardstick's rms is held against √2 times the seeds' standard deviation."""
     seeds = np.array([-1.0, 1.0] * 8)
     fresh = np.sqrt(2) * np.std(seeds, ddof=1)
-    assert bool(chaotic(np.full(16, share * fresh), seeds, logged=False)) is told
+    note = chaotic(np.full(16, share * fresh), seeds, logged=False)
+    assert bool(note) is told
+    assert ("by 0.5, a fresh seed by 1.5" in note) is told
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ def test_what_a_test_says_holds() -> None:
     assert Rules.of(gates="failed").gates == ("failed",)
     assert Rules.of(margin=0.2).margin("val_accuracy", "points") == 0.2
     assert Rules.of(scale={"val_score": "linear"}).scale("training_loss") == "log"
+    assert Rules.of(scale="log") == Rules(scales={"*": "log"})
 
 
 @pytest.mark.parametrize(

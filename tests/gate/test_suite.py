@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 import pytest
 
+from dlbench.gate import Expect, Mode
 from dlbench.gate.comparisons import Comparison, Degree
-from dlbench.gate.suite import EXPECTED, FAILS, Expect, Mode, fails, judge_suite
+from dlbench.gate.suite import EXPECTED, FAILS, fails, judge_suite
 from dlbench.gate.verdict import Link, Verdict
 from dlbench.statistics import Test
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dlbench.gate.entry import entry_of
+from dlbench.gate.judging import compare
+from dlbench.gate.rules import Rules
 from dlbench.report.analysis import analyses
 from dlbench.report.summary import Summary, summarized
 
@@ -132,3 +136,27 @@ def test_a_run_without_session(trained: Callable[..., Record]) -> None:
     summary = summary_of(Run(records=records))
     assert summary["counts"] == {"passed": 1, "failed": 1}
     assert summary["standing"] == "1 of 2 tests passed and 1 failed."
+
+
+def test_verdicts_are_told(trained: Callable[..., Record], run_of: Callable[..., Run]) -> None:
+    """Counts and the mean effect on top, each loud verdict linked to its case, a column for all."""
+    records = [trained("test_rate", {"rate": rate}) for rate in (1, 2, 3)]
+    changed = [trained("test_rate", {"rate": rate}, rate=0.008) for rate in (1, 2, 3)]
+    for record, other in zip(records, [records[0], changed[1], records[2]], strict=True):
+        accepted = replace(entry_of(other), alpha=1e-3)
+        new = entry_of(record, floor=accepted.floor)
+        verdict = compare(accepted, new, Rules.of(), look="last")
+        record["gate"] = {"rules": {}, "verdict": verdict.to_builtins()}
+    run = run_of(records)
+    summary = summarized(run, analyses(run))
+    text = " ".join(remark["text"] for remark in summary["remarks"])
+    assert "Against the baseline: 2 same, 1 better" in text
+    assert "No baseline" not in text
+    (need,) = summary["attention"]
+    assert need["outcome"].startswith("is better")
+    (study,) = summary["analyses"][0]["studies"]
+    column = [each["title"] for each in study["table"]["columns"]].index("verdict")
+    cells = [row["cells"][column]["text"] for row in study["table"]["rows"]]
+    assert cells[0] == cells[2] == "same (identical)"
+    assert cells[1].startswith("better -")
+    assert need["anchor"] == study["table"]["rows"][1]["anchor"]
