@@ -14,7 +14,8 @@ from which seeds, `train` does it and returns `Runs`, from which every number ca
     runs.final("loss").median()
 
 `dlbench.workloads` holds workloads to begin with, `count_parameters(model)` counts exactly,
-`interquartile_mean` and `bootstrap_interval` sum up a Series. `docs/architecture.md` shows the house.
+`interquartile_mean` and `bootstrap_interval` sum up a Series, `dlbench.history.load` returns saved runs
+as one frame. `docs/architecture.md` shows the house.
 
 Importing dlbench imports none of PyTorch, Keras, NumPy, pandas and matplotlib: each name below is
 loaded when it is first used.
@@ -46,11 +47,16 @@ _HOMES = {
     "train": "dlbench.engines",
 }
 
+_ROOMS = ("history", "workloads")
+"""Rooms that are reached as `dlbench.history` without an import of their own."""
+
 __all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its room at first use (PEP 562)."""
+    if name in _ROOMS:
+        return import_module(f"dlbench.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'dlbench' has no attribute {name!r}")
     if name in {"Experiment", "Workload", "train", "count_parameters"}:

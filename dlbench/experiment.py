@@ -29,6 +29,9 @@ POINTS = 20
 
 DEFAULT_EPOCHS = 10
 
+PROBES = ("sharpness", "noise_scale", "gradient_norms", "update_ratio", "dead_units", "distance")
+"""What can be read of a run beside its metrics; `dlbench.engines.probes` says what each is."""
+
 _REAL = (int, float, np.integer, np.floating)
 
 
@@ -130,6 +133,8 @@ class Experiment:
     seeds: tuple[int, ...]
     model: Mapping[str, Plain]
     """Class, builder, parameter count and architecture digest of the model."""
+    probes: tuple[str, ...]
+    """Of `PROBES`, what is read at the points too. They change no run, so they are no part of the id."""
 
     def __init__(  # noqa: PLR0913 - as many, by keyword, as an experiment has parts
         self,
@@ -141,6 +146,7 @@ class Experiment:
         epochs: float | None = None,
         steps: int | None = None,
         seeds: int | Iterable[int] = 1,
+        probes: Iterable[str] = (),
     ) -> None:
         """Check everything that could stop a run, so that a typo stops it before the first update.
 
@@ -152,10 +158,11 @@ class Experiment:
             epochs: passes over the training set; 10 where `steps` is not given either.
             steps: optimizer updates, in place of `epochs`.
             seeds: how many (0, 1, …), or which.
+            probes: names of `PROBES`.
 
         Raises:
             ExperimentError: a value out of range, data the model cannot take, labels outside its
-                classes, a builder that does not build afresh.
+                classes, a builder that does not build afresh, a probe that there is not.
         """
         if not isinstance(workload, Workload):
             raise ExperimentError(f"expected a Workload, got {type(workload).__name__}")
@@ -163,7 +170,7 @@ class Experiment:
         size = samples if batch_size == "full" else _whole('batch_size, if not "full",', batch_size)
         updates = math.ceil(samples / size)
         total = _steps(epochs, steps, updates)
-        chosen = check_seeds(seeds)
+        chosen, measured = check_seeds(seeds), check_probes(probes)
         with isolated_keras():
             model, metrics = try_workload(workload)
             template = optimizer_template(optimizer, learning_rate)
@@ -175,6 +182,7 @@ class Experiment:
         object.__setattr__(self, "steps", total)
         object.__setattr__(self, "points", evaluation_points(total))
         object.__setattr__(self, "seeds", chosen)
+        object.__setattr__(self, "probes", measured)
         object.__setattr__(self, "model", model)
 
     def varied(
@@ -210,7 +218,7 @@ class Experiment:
 
     @property
     def id(self) -> str:
-        """Sixteen hexadecimal digits that stand for all that is trained, seeds left out."""
+        """Sixteen hexadecimal digits that stand for all that is trained: not for seeds or probes."""
         return digest(self._fields())
 
     def to_builtins(self) -> dict[str, Plain]:
@@ -284,6 +292,27 @@ def check_seeds(seeds: object) -> tuple[int, ...]:
             f"seeds must be one or more different numbers from 0 to 2**32 - 1, got {chosen}"
         )
     return chosen
+
+
+def check_probes(probes: object) -> tuple[str, ...]:
+    """Return the names of probes, each once.
+
+    Raises:
+        ExperimentError: there is no such probe.
+    """
+    if isinstance(probes, str) or not isinstance(probes, Iterable):
+        raise ExperimentError(f'probes must be names in a list, ["sharpness"], got {probes!r}')
+    chosen = tuple(probes)
+    for name in chosen:
+        if name not in PROBES:
+            known = ", ".join(PROBES)
+            raise ExperimentError(f"no probe {name!r}; there are {known}{_hint(name, PROBES)}")
+    return tuple(dict.fromkeys(chosen))
+
+
+def _hint(name: object, names: Iterable[str]) -> str:
+    near = get_close_matches(str(name), names, n=1)
+    return f". Did you mean {near[0]!r}?" if near else ""
 
 
 def _whole(name: str, value: object, *, at_least: int = 1) -> int:
@@ -360,10 +389,9 @@ def _target(target: object, curves: tuple[str, ...]) -> tuple[str, float] | None
         return None
     metric, value = check_target(target)
     if metric not in curves:
-        near = get_close_matches(str(metric), curves, n=1)
-        hint = f". Did you mean {near[0]!r}?" if near else ""
         raise ExperimentError(
-            f"target names the metric {metric!r}; the workload has {', '.join(curves)}{hint}"
+            f"target names the metric {metric!r}; the workload has {', '.join(curves)}"
+            f"{_hint(metric, curves)}"
         )
     if higher_is_better(metric) is None:
         raise ExperimentError(

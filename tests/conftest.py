@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import textwrap
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -16,7 +18,6 @@ from dlbench.plugin.session import RunSession, session_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 TINY = '''
 """# A tiny analysis
@@ -243,3 +244,103 @@ def stub_report(monkeypatch: pytest.MonkeyPatch, loaded: None) -> None:
         return folder / "index.html"
 
     monkeypatch.setattr("dlbench.report.write_report", write)
+
+
+SAVED_AT = Path(".benchmarks", "Linux-CPython-3.11-64bit")
+
+
+def made_numbers(case: str, seeds: int, shift: float, **changes: Any) -> dict[str, Any]:
+    """Return a record with metrics by formula; curves of two points; nothing was trained."""
+    import base64
+    import struct
+
+    losses = [round(0.5 + seed / 100 + shift, 6) for seed in range(seeds)]
+    curve = struct.pack(f"<{2 * seeds}f", *(one for loss in losses for one in (2.0, loss)))
+    shares = struct.pack(f"<{2 * seeds}f", *(one for seed in range(seeds) for one in (0.1, 0.9)))
+    record: dict[str, Any] = {
+        "kind": "convergence", "case": case, "name": None, "module": case.partition("::")[0],
+        "test": case.partition("::")[2].partition("[")[0], "params": {}, "outcome": "passed",
+        "message": None, "bounds": "enforced",
+        "runs": {
+            "experiment": {"id": "a1b2", "data": {"train": 10, "digest": "d"}, "target": None},
+            "seeds": list(range(seeds)), "points": [0.0, 10.0],
+            "curves": {
+                "loss": base64.b64encode(curve).decode(),
+                "val_accuracy": base64.b64encode(shares).decode(),
+            },
+            "constant_loss": None, "starts": [f"{seed:016x}" for seed in range(seeds)],
+            "orders": [], "higher_is_better": {}, "engine": "vectorized", "engine_note": None,
+        },
+        "metrics": {
+            "regime": ["converged"] * seeds,
+            "mean_log_loss": losses,
+            "final_val_accuracy": [0.9] * seeds,
+            "steps_to_target": [100.0 + seed for seed in range(seeds - 1)] + [None],
+        },
+        "parameters": None,
+        "timing": {
+            "what": "train_on_batch", "rounds": 20, "seconds": 0.002, "iqr": 0.0001,
+            "samples_per_second": None, "epoch_seconds": None,
+        },
+        "environment": {"python": "3.11.7", "keras": "3.15.1", "torch": "2.13.0", "device": "cpu"},
+        "duration": 1.0,
+    }  # fmt: skip
+    return record | changes
+
+
+def made_document(records: list[dict[str, Any]], **session: Any) -> dict[str, Any]:
+    """Return the document that pytest-benchmark saves of records, not packed."""
+    from dlbench.history.record import KEY
+
+    by_case: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        by_case.setdefault(record["case"], []).append(record)
+    whole: dict[str, Any] = {
+        "started": "2026-01-01T00:00:00+00:00", "duration": 9.0, "command": "pytest", "seeds": 5,
+        "quick": False, "counts": {"passed": len(by_case)}, "complete": True,
+        "commit": {"id": "c0ffee" + "0" * 34, "branch": "main", "dirty": False},
+    } | session  # fmt: skip
+    commit = whole["commit"]
+    stats = dict.fromkeys(
+        ("min", "max", "mean", "stddev", "rounds", "median", "iqr", "q1", "q3", "ld15iqr",
+         "hd15iqr", "ops", "total", "iterations"), 1.0,
+    )  # fmt: skip
+    return {
+        "machine_info": {"node": "vm", "cpu": {"flags": ["avx", "sse"]}},
+        "commit_info": {"id": commit["id"], "time": whole["started"], "author_time": None,
+                        "dirty": commit["dirty"], "project": "p", "branch": commit["branch"]},
+        "benchmarks": [
+            {"group": None, "name": case.split("::")[1], "fullname": case, "params": None,
+             "param": None, "extra_info": {KEY: {"schema": 1, "records": some}}, "options": {},
+             "stats": stats | {"iqr_outliers": 0, "stddev_outliers": 0, "outliers": "0;0"}}
+            for case, some in by_case.items()
+        ],
+        "datetime": whole["started"], "version": "5.3.1",
+        KEY: {"schema": 1, "session": whole, "introduction": "", "modules": {}},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[..., Path]:
+    """A function that saves a run as pytest-benchmark does, packed, under `.benchmarks`."""
+
+    def saved(
+        number: int, name: str = "x", *, shift: float = 0.0, records: Any = None, **session: Any
+    ) -> Path:
+        from dlbench.history.packing import pack
+
+        made = records or [made_numbers("bench/test_a.py::test_b[1]", 16, shift)]
+        document = made_document(made, **session)
+        pack(document)
+        path = tmp_path / SAVED_AT / f"{number:04}_{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document, indent=4), encoding="utf-8")
+        return path
+
+    return saved
+
+
+@pytest.fixture
+def made() -> tuple[Callable[..., dict[str, Any]], Callable[..., dict[str, Any]]]:
+    """Functions that make a record, and a document of records, neither packed."""
+    return made_numbers, made_document

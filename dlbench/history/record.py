@@ -7,14 +7,17 @@ every tool that reads them. `docs/records.md` describes each field.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from dlbench.plain import Plain
     from dlbench.runs import Runs
 
-SCHEMA = 1
-"""Raised whenever a field changes its meaning; a reader for every older schema stays."""
+SCHEMA = 2
+"""Raised whenever a field changes its meaning; a reader for every older schema stays.
+
+2 packs records where they lie in a file (`dlbench.history.packing`); 1 kept them in plain sight.
+"""
 
 KEY = "dlbench"
 """The one key in `extra_info`, and at the top of a document, under which everything lies."""
@@ -62,6 +65,9 @@ class Record(TypedDict):
     environment: dict[str, Plain]
     duration: float
     """Seconds spent training or counting, timing rounds left out."""
+    gate: NotRequired[dict[str, Plain] | None]
+    """`rules`, what the test's marker says; `verdict`, as `Verdict.to_builtins()`; after an accept,
+    `yardstick` and `repeats`."""
 
 
 def metrics_by_seed(runs: Runs) -> dict[str, Plain]:

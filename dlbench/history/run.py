@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import stat
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast
 
 from dlbench.errors import RecordError
+from dlbench.history.files import MAX_BYTES, read_bounded, write_atomically
+from dlbench.history.packing import pack
+from dlbench.history.pictures import clear_beside, put_beside, taken_back
+from dlbench.history.reading import INDENT, part_of, parts_of
 from dlbench.history.record import KEY, SCHEMA, Record
 from dlbench.plain import Plain, dumps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
     from types import UnionType
-
-MAX_BYTES = 256 * 2**20
-"""A larger file is not read: no suite writes one, and reading it could exhaust the memory."""
 
 
 class Module(TypedDict):
@@ -127,28 +125,28 @@ class Run:
         }
 
     @classmethod
-    def from_document(cls, document: object) -> Run:
+    def from_document(cls, document: object, path: Path | None = None) -> Run:
         """Return the run in a document that dlbench or pytest-benchmark wrote.
+
+        Args:
+            document: of any schema.
+            path: its file, beside which pictures lie; by default there are none.
 
         Raises:
             RecordError: no such document, or one of a newer schema.
         """
-        if not isinstance(document, dict) or not isinstance(document.get("benchmarks"), list):
-            raise RecordError("this is no saved run: it has no list of benchmarks")
-        header = _schema_checked(document.get(KEY) or {"schema": SCHEMA})
-        records: list[Record] = []
-        for benchmark in document["benchmarks"]:
-            extra = benchmark.get("extra_info") if isinstance(benchmark, dict) else None
-            ours = extra.get(KEY) if isinstance(extra, dict) else None
-            if ours is not None:
-                records += [_record(item) for item in _part(_schema_checked(ours), "records", list)]
+        parts = parts_of(document)
+        header = parts.header
+        records = [checked_record(record) for record in parts.records()]
         session = header.get("session")
-        modules = _part(header, "modules", dict)
-        figures = _part(header, "figures", list)
+        modules = part_of(header, "modules", dict)
+        figures = part_of(header, "figures", list)
+        if path is not None:
+            figures = taken_back(figures, path)
         return cls(
             records=records,
-            session=None if session is None else _checked(session, "session", _SESSION),
-            introduction=_part(header, "introduction", str),
+            session=None if session is None else checked_session(session),
+            introduction=part_of(header, "introduction", str),
             modules={name: _checked(item, "module", _MODULE) for name, item in modules.items()},
             figures=[_checked(item, "figure", _FIGURE) for item in figures],
         )
@@ -163,77 +161,26 @@ def read_run(path: Path) -> Run:
         RecordError: the file is missing, too large, truncated, foreign or newer; it says which.
     """
     try:
-        return Run.from_document(json.loads(_content(path)))
+        return Run.from_document(json.loads(read_bounded(path, MAX_BYTES)), path)
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise RecordError(f"{path}: {error}") from error
 
 
-def _content(path: Path) -> bytes:
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise RecordError("not a file")  # a pipe or a device would never end
-    if status.st_size > MAX_BYTES:
-        raise RecordError(f"larger than {MAX_BYTES // 2**20} MiB, not a saved run")
-    return path.read_bytes()
-
-
 def write_run(run: Run, path: Path) -> None:
-    """Write a run to a file, whole or not at all.
+    """Write a run to a file, whole or not at all; pictures that tests handed in lie beside it.
 
     Raises:
         OSError: no space, or no permission; what stood there before is still there.
     """
-    text = dumps(run.to_document(), indent=1)
+    document = run.to_document()
+    figures = document[KEY]["figures"] = put_beside(document[KEY]["figures"], path)
+    pack(document)
+    text = dumps(document, indent=INDENT)
     # Half of a surrogate pair has no UTF-8; its backslash form is JSON's own escape.
     write_atomically(path, text.encode(errors="backslashreplace"))
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file beside its place, flush it to the disk, then move it there.
-
-    A kill at any moment leaves the old file or the new one, never a part of one.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o666 & ~_umask())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _schema_checked(part: object) -> dict[str, Any]:
-    schema = part.get("schema") if isinstance(part, dict) else None
-    if not isinstance(part, dict) or not isinstance(schema, int) or schema < 1:
-        raise RecordError("its dlbench part has no schema number")
-    if schema > SCHEMA:
-        raise RecordError(
-            f"it was written by a newer dlbench (schema {schema}; this one reads up to "
-            f"{SCHEMA}): pip install --upgrade dlbench"
-        )
-    return part
-
-
-def _part(parent: dict[str, Any], name: str, kind: type) -> Any:
-    value = parent.get(name)
-    if value is None:
-        return kind()
-    if not isinstance(value, kind):
-        raise RecordError(f"its {name} are {type(value).__name__}, expected {kind.__name__}")
-    return value
+    clear_beside(figures, path)
 
 
 def _checked(value: object, what: str, fields: _Fields) -> Any:
@@ -253,7 +200,21 @@ def _named(kind: type | UnionType) -> str:
     return kind.__name__ if isinstance(kind, type) else str(kind)
 
 
-def _record(value: object) -> Record:
+def checked_session(value: object) -> Session:
+    """Return `value`, a session with every field of the right type.
+
+    Raises:
+        RecordError: it is none; it says which field.
+    """
+    return cast("Session", _checked(value, "session", _SESSION))
+
+
+def checked_record(value: object) -> Record:
+    """Return `value`, a record with every field of the right type.
+
+    Raises:
+        RecordError: it is none; it says which field.
+    """
     record = cast("Record", _checked(value, "record", _RECORD))
     if record["timing"] is not None:
         _checked(record["timing"], "timing", _TIMING)
@@ -266,6 +227,8 @@ def decode_png(figure: Figure) -> bytes:
     Raises:
         RecordError: it is no PNG.
     """
+    if not figure["png"]:
+        raise RecordError(f"the figure of {figure['case']} no longer lies beside its run")
     try:
         content = base64.b64decode(figure["png"], validate=True)
     except ValueError as error:

@@ -41,14 +41,14 @@ def check_workload(settings: Settings, items: list[pytest.Item]) -> None:
 
 
 def keep_few_cases(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect all but the first and last case of each test, and the tests marked quick=False."""
+    """Deselect tests marked quick=False, and all but the first and last case of each of the fixtures'."""
     by_test: dict[tuple[object, str], list[pytest.Item]] = {}
     dropped: set[pytest.Item] = set()
     for item in items:
-        if not uses(item, FIXTURES):
-            continue
         if not marked(item).get("quick", True):
             dropped.add(item)
+        if not uses(item, FIXTURES):
+            continue
         test = item.parent, getattr(item, "originalname", item.name)
         by_test.setdefault(test, []).append(item)
     for cases in by_test.values():

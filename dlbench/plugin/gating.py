@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dlbench.errors import BaselineError
 from dlbench.plugin.case import case_key
 from dlbench.plugin.collected import Collected
 from dlbench.plugin.marker import rules_of, said_of_gates
@@ -61,11 +62,21 @@ class Gate:
         """Read the baselines of these modules, so that a damaged one stops the run here.
 
         Raises:
-            BaselineError: a file cannot be read; it names the file and the remedy.
+            BaselineError: a file cannot be read, or the configured folder holds none for any
+                module; it names the file and the remedy.
         """
-        if self.settings.gate != "off" and not self.settings.quick:
-            for module in modules:
-                self.baseline.entries(module)
+        if self.settings.gate == "off" or self.settings.quick:
+            return
+        names = list(modules)
+        for name in names:
+            self.baseline.entries(name)
+        configured = self.settings.baseline is not None and not self.settings.accept
+        if names and configured and not self.baseline.modules():
+            raise BaselineError(
+                f"{self.settings.baseline} holds no file of any module, so every case would pass as new; "
+                f"that of {names[0]} is {self.baseline.path_of(names[0])}. --dlbench-accept makes it, "
+                "--dlbench-gate=off goes without"
+            )
 
     # ---- a test
 

@@ -8,6 +8,7 @@ import shutil
 import time
 import traceback
 from collections import Counter
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import pytest
 
 from dlbench.errors import DlbenchError
+from dlbench.plugin import saving
 from dlbench.plugin.options import from_here
 from dlbench.plugin.progress import Progress
 from dlbench.plugin.summary import summary_lines
@@ -59,6 +61,8 @@ class RunSession:
         self.problems: list[str] = []
         """What went wrong at the end, in sentences."""
         self.page: Path | None = None
+        self.saved: list[Path] = []
+        """What was saved here because pytest-benchmark is off."""
         self._complete = False
         self._cargo: dict[str, Cargo] = {}
         self._outcomes: dict[str, str] = {}
@@ -125,18 +129,33 @@ class RunSession:
         """Write `run.json` and the page; what cannot be written is told, and fails the session."""
         self._complete = len(self._outcomes) >= session.testscollected
         if self.used and not self.is_worker:
-            self._settle_gate()
+            interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
+            self._settle_gate(interrupted=interrupted)
             self._write_summary()
             if self.settings.report is not None:
-                self._write(self.settings.report)
+                self._write(self.settings.report, page=not interrupted)
+        saves = self.used and not self.is_worker and saving.is_asked_for(self.config)
+        if saves and saving.is_left_to_us(self.config):
+            self._save()
         if self.problems and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        return (yield)
+        with saving.turn_to_save(self.config) if saves else nullcontext():
+            return (yield)
 
-    def _settle_gate(self) -> None:
+    def _save(self) -> None:
+        """Save the run where pytest-benchmark is off; what cannot be saved is told."""
+        try:
+            with saving.turn_to_save(self.config):
+                self.saved = saving.save(self.config)
+        except OSError as error:
+            self.problems.append(f"the run could not be saved: {error}")
+
+    def _settle_gate(self, *, interrupted: bool) -> None:
         try:
             self.problems += self.gate.settle(self.records)
-            if self.settings.accept:
+            if self.settings.accept and interrupted:
+                self.problems.append("interrupted: nothing was accepted")
+            elif self.settings.accept:
                 self.gate.accept(self.records)
         except DlbenchError as error:
             self.problems.append(str(error))
@@ -157,7 +176,8 @@ class RunSession:
             what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
             self.problems.append(f"the summary could not be written: {what}")
 
-    def _write(self, folder: Path) -> None:
+    def _write(self, folder: Path, *, page: bool) -> None:
+        """Write `run.json`, and the page unless somebody waits for the end of an interrupted run."""
         from dlbench.history.run import write_run
         from dlbench.report import write_report
 
@@ -165,6 +185,12 @@ class RunSession:
         try:
             run = self.run()
             write_run(run, folder / "run.json")
+            if not page:
+                file = from_here(self.config, folder / "run.json")
+                self.problems.append(
+                    f"interrupted: no page was drawn; dlbench report {file} draws it"
+                )
+                return
             progress = Progress(self.config)
             with progress.of("writing the report", "sections"):
                 self.page = write_report(
@@ -183,6 +209,7 @@ class RunSession:
         lines = [] if self.is_worker else summary_lines(self, width, color=reporter.hasmarkup)
         if lines:
             reporter.write_sep("=", "dlbench")
+        lines += [f"saved without timings: {from_here(self.config, path)}" for path in self.saved]
         for line in lines:  # one by one: pytest writes a text that the terminal's encoding lacks
             reporter.write_line(line)  # in escapes, line ends too
 
@@ -193,6 +220,7 @@ class RunSession:
             from dlbench.history.record import KEY
 
             output_json[KEY] = self.run().header()
+            saving.completed(output_json, self.records)
 
 
 def outcome_of(report: pytest.TestReport) -> str:

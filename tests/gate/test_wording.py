@@ -13,7 +13,7 @@ from dlbench.gate.rounding import Rounding
 from dlbench.gate.rules import Rules
 from dlbench.gate.suite import Suite
 from dlbench.gate.verdict import Verdict, missing, unknown_case
-from dlbench.gate.wording import cell, clean, details, markdown, sentence, suite_lines
+from dlbench.gate.wording import cell, clean, details, interval, markdown, sentence, suite_lines
 from dlbench.statistics import Interval, Test
 
 if TYPE_CHECKING:
@@ -207,6 +207,16 @@ def test_details_of_what_broke() -> None:
         "environment: torch 1 -> 2",
         "a note",
     )
+
+
+def test_where_there_is_nothing_to_say() -> None:
+    """No line is made up, and no gate is quoted where the curves are equal."""
+    same = Verdict(
+        "k", "identical", comparisons=(replace(LOSS, degree="identical"),), link="intact"
+    )
+    assert details(same) == ()
+    assert sentence(same) == "same (identical): the curves are equal bit for bit" + REMEDY
+    assert interval(replace(LOSS, test=None)) == ""
 
 
 def test_texts_from_records_are_data() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.conftest import Folder, Ran, Suite
 
@@ -411,6 +412,36 @@ def test_a_configured_baseline_must_be_there(suite: Suite) -> None:
     assert suite.run("--dlbench-baseline=elsewhere", "--dlbench-accept").result.ret == 0
     assert suite.path.joinpath("elsewhere/test_tiny.json").is_file()
     assert degree(suite.run("--dlbench-baseline=elsewhere").record) == "identical"
+
+
+def test_a_configured_baseline_must_hold_a_file(suite: Suite) -> None:
+    """A folder without a file for any module would pass every case as new: a usage error."""
+    accepted(suite)
+    suite.path.joinpath("copied/elsewhere").mkdir(parents=True)
+    suite.path.joinpath("baselines/test_tiny.json").rename(
+        suite.path / "copied/elsewhere/test_tiny.json"
+    )
+    ran = suite.run("--dlbench-baseline=copied")
+    assert ran.result.ret == pytest.ExitCode.USAGE_ERROR
+    assert not ran.records
+    assert "copied/test_tiny.json. --dlbench-accept makes it" in words(ran)
+    suite.write(ONE, name="test_other.py", head=HEAD)
+    suite.path.joinpath("copied/elsewhere/test_tiny.json").rename(
+        suite.path / "copied/test_tiny.json"
+    )
+    assert suite.run("test_other.py", "--dlbench-baseline=copied").result.ret == 0
+
+
+def test_a_baseline_outside_the_project(suite: Suite, tmp_path: Path) -> None:
+    """The baseline of one checkout serves another: it may lie anywhere."""
+    suite.write(ONE, head=HEAD)
+    folder = f"--dlbench-baseline={tmp_path / 'base'}"
+    ran = suite.run("--dlbench-accept", folder)
+    assert ran.result.ret == 0
+    assert "wrote /" in words(ran)
+    assert tmp_path.joinpath("base/test_tiny.json").is_file()
+    change(suite, 1.05)
+    assert suite.run(folder).result.ret == 1
 
 
 def test_accept_and_quick_exclude_each_other(suite: Suite) -> None:

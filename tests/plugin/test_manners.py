@@ -299,16 +299,19 @@ def test_ctrl_c_keeps_what_was_done(suite: Suite, at: int) -> None:
         assert run.session is not None
         assert run.session["complete"] is False
         assert run.session["counts"] == {"passed": 1}
+    assert "interrupted: no page was drawn; dlbench report report/run.json draws it" in ran.output
+    assert not suite.path.joinpath("report/index.html").exists()
+    accepting = suite.run("--dlbench-accept")
+    assert "interrupted: nothing was accepted" in accepting.output
+    assert not suite.path.joinpath("baselines").exists()
 
 
 AT_ONCE = """
-import dlbench.report
 from dlbench.plugin import progress
 
 progress.PLAIN_INTERVAL = 0.0
-dlbench.report.write_report = lambda run, folder, on_progress: folder / "index.html"
 """
-"""A conftest.py that shows every update, and draws no page."""
+"""A conftest.py that shows every update."""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals for process groups")

@@ -99,6 +99,26 @@ def test_first_and_last_case_of_each_test(suite: Suite) -> None:
     ]
 
 
+def test_a_marked_test_is_left_out_whatever_its_fixtures(suite: Suite) -> None:
+    """`quick=False` on a whole module drops its tests that use no fixture of ours, too."""
+    suite.write("""
+        pytestmark = pytest.mark.convergence(quick=False)
+
+        @pytest.mark.parametrize("i", range(3))
+        def test_plain(i):
+            raise AssertionError
+
+        def test_long(convergence):
+            raise AssertionError
+
+        @pytest.mark.convergence(quick=True)
+        def test_short():
+            pass
+    """)
+    suite.run("--dlbench-quick").result.assert_outcomes(passed=1, deselected=4)
+    suite.run().result.assert_outcomes(passed=1, failed=4)
+
+
 def test_bounds_are_shown_and_fail_nothing(suite: Suite) -> None:
     """An assertion that does not hold is told at the end; the test passes."""
     suite.write("""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dlbench.history.packing import dictionary_of, unpack
 from dlbench.history.run import read_run
 
 if TYPE_CHECKING:
@@ -66,8 +67,13 @@ def saved(new_folder: Callable[[], Folder]) -> Folder:
 
 @pytest.fixture(scope="module")
 def document(saved: Folder) -> dict[str, Any]:
-    """What `--benchmark-json` wrote."""
+    """What `--benchmark-json` wrote, its records unpacked."""
     loaded: dict[str, Any] = strict((saved.path / "out.json").read_text(encoding="utf-8"))
+    header = loaded["dlbench"]
+    for benchmark in loaded["benchmarks"]:
+        ours = benchmark["extra_info"]["dlbench"]
+        packed, dictionary = ours["records"], dictionary_of(header)
+        ours["records"] = [unpack(record, header, dictionary) for record in packed]
     return loaded
 
 
@@ -97,9 +103,9 @@ def test_every_case_has_one_key_with_a_schema_number(document: dict[str, Any]) -
     assert names == expected
     for benchmark in document["benchmarks"]:
         assert benchmark["extra_info"].keys() == {"dlbench"}
-        assert benchmark["extra_info"]["dlbench"]["schema"] == 1
+        assert benchmark["extra_info"]["dlbench"]["schema"] == 2
         for record in benchmark["extra_info"]["dlbench"]["records"]:
-            assert record.keys() == RECORD
+            assert record.keys() - {"gate"} == RECORD
             assert record["case"] == benchmark["fullname"]
             assert record["environment"]["backend"] == "torch"
     assert [one["name"] for one in records(document, "test_loop")] == [None, "again"]
@@ -127,7 +133,7 @@ def test_curves_are_compact(document: dict[str, Any]) -> None:
 def test_the_run_stands_at_the_top(document: dict[str, Any]) -> None:
     """Session and texts are kept once, beside pytest-benchmark's own fields."""
     header = document["dlbench"]
-    assert header["schema"] == 1
+    assert header["schema"] == 2
     assert header["session"]["command"].startswith("pytest ")
     assert header["session"]["counts"] == {"passed": 4, "failed": 1}
     assert header["session"]["complete"] is True

@@ -112,7 +112,7 @@ def test_a_rerun_replaces_what_came_before(suite: Suite) -> None:
     from dlbench.history.run import read_run
 
     (saved,) = read_run(suite.path / "out.json").records
-    assert saved["metrics"] == ran.record["metrics"]
+    assert saved["metrics"]["final_loss"] == pytest.approx([1 / 3])  # type: ignore[index]
     assert ran.session.run().session["counts"] == {"passed": 1}  # type: ignore[index]
 
 

@@ -1,6 +1,6 @@
 """The laws can fail: one bug at a time is put into Keras, and the law that covers it goes red.
 
-The laws are those of `benchmarks/test_laws.py`, called as they stand there.
+The laws are those of `benchmarks/test_laws*.py`, called as they stand there.
 """
 
 from __future__ import annotations
@@ -31,25 +31,30 @@ from dlbench.experiment import Experiment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import ModuleType
-
     Patch = Callable[[pytest.MonkeyPatch], None]
     Case = tuple[str, Patch, str, dict[str, Any]]
 
 
-def load_laws() -> ModuleType:
-    """Return the benchmark's module."""
-    path = Path(__file__).parents[2] / "benchmarks" / "test_laws.py"
-    spec = spec_from_file_location("laws_under_test", path)
+def load_laws(path: Path) -> dict[str, Any]:
+    """Return what a benchmark's module defines."""
+    spec = spec_from_file_location(f"{path.stem}_under_test", path)
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    return module
+    return vars(module)
 
 
-LAWS = load_laws()
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+ESSAYS = [load_laws(path) for path in sorted(FOLDER.glob("test_laws*.py"))]
+LAWS = {name: law for essay in ESSAYS for name, law in essay.items() if name.startswith("test_")}
+TABLES = {
+    name: essay[name]
+    for essay in ESSAYS
+    for name in ("SCHEDULES", "LOSSES", "METRICS")
+    if name in essay
+}
 
 
 class Convergence:
@@ -69,7 +74,7 @@ class Convergence:
 
 def follow(law: str, case: dict[str, Any]) -> None:
     """Call a law as pytest would."""
-    function = getattr(LAWS, law)
+    function = LAWS[law]
     wanted = inspect.signature(function).parameters
     precision = {"precision": "float64"} if "precision" in wanted else {}
     fixture = {"convergence": Convergence()} if "convergence" in wanted else {}
@@ -219,7 +224,7 @@ def forgetful(law_metric: str) -> Patch:
     """Return a patch: a metric knows the last batch only."""
 
     def patch(monkeypatch: pytest.MonkeyPatch) -> None:
-        kind, make, definition = LAWS.METRICS[law_metric]
+        kind, make, definition = TABLES["METRICS"][law_metric]
 
         def forget() -> Any:
             metric = make()
@@ -232,14 +237,14 @@ def forgetful(law_metric: str) -> Patch:
             metric.update_state = only
             return metric
 
-        monkeypatch.setitem(LAWS.METRICS, law_metric, (kind, forget, definition))
+        monkeypatch.setitem(TABLES["METRICS"], law_metric, (kind, forget, definition))
 
     return patch
 
 
 def paths(name: str) -> dict[str, Any]:
     """Return a case of `test_optimizer`."""
-    return {"name": name, "seed": 0}
+    return {"name": name}
 
 
 SIZES = {"samples": 20, "inputs": 2}
@@ -250,7 +255,7 @@ CASES: list[Case] = [
     ("momentum's sign, limit", option(torch_sgd.SGD, momentum=lambda b: -b),
      "test_divergence_begins_at_the_limit", {"kind": "momentum", "sharpness": 20.0}),
     ("momentum's sign, curve", option(torch_sgd.SGD, momentum=lambda b: -b), "test_momentum",
-     {"condition": 4.0}),
+     {"condition": 40.0}),
     ("Nesterov forgotten", option(torch_sgd.SGD, nesterov=False), "test_optimizer",
      paths("nesterov")),
     ("rate 1 % up, path", rate(1.01), "test_optimizer", paths("sgd")),
@@ -301,7 +306,7 @@ CASES: list[Case] = [
      wrapped(BaseOptimizer, "_update_model_variables_moving_average", twice),
      "test_moving_average", {"momentum": 0.5}),
     *((f"one update early, {name}", NEXT_RATE, "test_schedule", {"name": name})
-      for name in LAWS.SCHEDULES),
+      for name in TABLES["SCHEDULES"]),
     ("Glorot for He", scaled_initializer(scale=1.0, mode="fan_avg"), "test_variance",
      {"scheme": "he", "form": "normal", "shape": (1000, 1000)}),
     ("fan-out for fan-in", scaled_initializer(mode="fan_out"), "test_variance",
@@ -351,10 +356,10 @@ CASES: list[Case] = [
              lambda original, self, values, sample_weight=None: original(self, values)),
      "test_epochs", {"size": 3}),
     *((f"1 % up, {name}", PER_SAMPLE, "test_loss", {"name": name, "samples": 17})
-      for name in LAWS.LOSSES),
+      for name in TABLES["LOSSES"]),
     ("sum for mean, loss", SUM, "test_loss", {"name": "huber", "samples": 17}),
     *((f"last batch only, {name}", forgetful(name), "test_metric", {"name": name, "size": 3})
-      for name in LAWS.METRICS),
+      for name in TABLES["METRICS"]),
 ]  # fmt: skip
 
 
@@ -389,6 +394,6 @@ def test_no_law_is_red_without_a_bug(law: str, case: dict[str, Any]) -> None:
 
 
 def test_every_law_catches_a_bug() -> None:
-    """There is no law in the benchmark without a bug that turns it red."""
-    laws = {name for name in vars(LAWS) if name.startswith("test_")}
-    assert laws == {law for _, _, law, _ in CASES}
+    """There is no law in the benchmarks without a bug that turns it red, and none in two of them."""
+    assert set(LAWS) == {law for _, _, law, _ in CASES}
+    assert len(LAWS) == sum(name.startswith("test_") for essay in ESSAYS for name in essay)

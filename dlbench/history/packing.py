@@ -1,0 +1,316 @@
+"""Records as they lie in a file: how a case ended in plain sight, what is long packed into texts.
+
+A file of pytest-benchmark's is indented, a number a line. Sixteen seeds of a hundred cases would take
+megabytes so, three quarters of them spaces. Packed, a record keeps `outcome` and `message` as they are;
+its environment stands once at the top of the file; and three texts hold the rest, so that a history
+of a hundred files unpacks only what it shows:
+
+* `numbers`: what tells the record from others, seeds, digests of the initial weights and metrics, as
+  JSON, deflated against `KNOWN` (RFC 1950), in base64. Metrics keep nine digits, with which a float32
+  is exact;
+* `packed`: everything else but the curves, the same, deflated against the file's `dictionary`: what
+  one record holds stands in most others too;
+* `curves`: all curves one after the other, deflated, in base 85, a twentieth shorter than base64. A
+  curve is its float32 numbers, first the lowest bytes of all, then the next (neighbours resemble
+  each other so). An accuracy is k of n samples: where that gives every number to the last bit, the
+  k are kept, two bytes each.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dlbench.errors import RecordError
+from dlbench.history.record import KEY, SCHEMA
+from dlbench.plain import to_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import TypeAlias
+
+    from numpy.typing import NDArray
+
+    Array: TypeAlias = NDArray[Any]
+
+IN_SIGHT = ("outcome", "message")
+"""The fields that stay readable."""
+
+TOLD = ("kind", "name", "bounds", "environment")
+"""The other fields that a history shows."""
+
+KNOWN = (
+    b'"oscillation":[0.0,1.0,"final_accuracy":["final_loss":["stalled","diverged","slow","converged",'
+    b'"converged","experiment":"","parameters":,"step_seconds":0.00,{"kind":"parameters","name":null,'
+    b'"bounds":"off","environment":0,"metrics":null,{"kind":"convergence","name":null,"bounds":"enforced"'
+    b',"environment":0,"seeds":[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15],"starts":["","metrics":{"regime":['
+    b'"converged","converged","converged"],"mean_log_loss":[-0.0,"final_loss":[0.0,"final_val_loss":[0.0,'
+    b'"final_val_accuracy":[0.9,"final_accuracy":[0.9,"steps_to_target":[null,null,null,'
+)
+"""What `numbers` are deflated against; part of schema 2, and never to be changed."""
+
+MOST_TEXT, MOST_CURVES = 64 * 2**20, 256 * 2**20
+"""Bytes of one record once it is unpacked; a file that holds more is not believed."""
+
+EXCERPT, EXCERPTS = 3000, 9
+"""The dictionary: the beginnings, in bytes, of so many records, spread over the file."""
+
+DIGITS = 9
+MOST_COUNTED = 2**16 - 1
+
+
+def pack(document: dict[str, Any]) -> None:
+    """Pack the records of a document in place; what the tests themselves hold stays as it is.
+
+    Args:
+        document: pytest-benchmark's, or `Run.to_document()`, with our header in it.
+    """
+    environments: list[Any] = []
+    found: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
+    for benchmark in document["benchmarks"]:
+        ours = benchmark.get("extra_info", {}).get(KEY)
+        if ours and not any("packed" in record for record in ours["records"]):
+            found.append((benchmark, [_stored(record, environments) for record in ours["records"]]))
+    dictionary = _dictionary([stored["packed"] for _, parts in found for stored in parts])
+    for benchmark, parts in found:
+        for stored in parts:
+            stored["packed"] = _base64(_deflated(stored["packed"], dictionary))
+        extra = benchmark["extra_info"] | {KEY: {"schema": SCHEMA, "records": parts}}
+        benchmark["extra_info"] = extra
+    shared = {"environments": environments, "dictionary": _base64(zlib.compress(dictionary, 9))}
+    document[KEY] = document[KEY] | shared
+
+
+def unpack(stored: object, header: Mapping[str, Any], dictionary: bytes) -> object:
+    """Return the record that was packed; anything that was not is returned as it is.
+
+    Args:
+        stored: one item of a case's `records`.
+        header: what dlbench put at the top of the document.
+        dictionary: what `dictionary_of` returned for it.
+
+    Raises:
+        RecordError: the texts are damaged, or larger than is believed.
+    """
+    if not isinstance(stored, dict) or "packed" not in stored:
+        return stored
+    record = _json(_inflated(_bytes(stored["packed"]), dictionary, MOST_TEXT))
+    numbers = numbers_of(stored)
+    record |= {name: stored.get(name) for name in IN_SIGHT}
+    record |= {name: numbers.get(name) for name in TOLD}
+    record["environment"] = environment_of(numbers, header)
+    if "metrics" in numbers:
+        record["metrics"] = numbers["metrics"]
+    runs = record.get("runs")
+    if isinstance(runs, dict):
+        runs |= {name: numbers[name] for name in ("seeds", "starts") if name in numbers}
+        if "curves" in stored:
+            runs["curves"] = _curves(stored["curves"], runs.get("curves"))
+    return record
+
+
+def is_packed(stored: Mapping[str, Any]) -> bool:
+    """Return whether an item of a case's `records` is packed."""
+    return "packed" in stored
+
+
+def numbers_of(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a packed record's `numbers` hold.
+
+    They are the fields `TOLD`, `seeds`, `starts` and `metrics`, and what `summary_of` adds.
+
+    Raises:
+        RecordError: the text is damaged.
+    """
+    return _json(_inflated(_bytes(stored.get("numbers")), KNOWN, MOST_TEXT))
+
+
+def environment_of(numbers: Mapping[str, Any], header: Mapping[str, Any]) -> Any:
+    """Return a packed record's environment, which stands at the top of its document.
+
+    Raises:
+        RecordError: it does not.
+    """
+    place, known = numbers.get("environment"), header.get("environments")
+    if type(place) is not int or not isinstance(known, list) or not 0 <= place < len(known):
+        raise RecordError("a packed record's environment is not in its file")
+    return known[place]
+
+
+def dictionary_of(header: Mapping[str, Any]) -> bytes:
+    """Return what a document's records were packed against; empty where they are not packed.
+
+    Raises:
+        RecordError: it is no such text.
+    """
+    text = header.get("dictionary")
+    return b"" if text is None else _inflated(_bytes(text), b"", MOST_TEXT)
+
+
+def _stored(record: Mapping[str, Any], environments: list[Any]) -> dict[str, Any]:
+    """Return a record as it is stored, but for `packed`, which is not deflated yet."""
+    plain: Any = to_plain(record)
+    if plain["environment"] not in environments:
+        environments.append(plain["environment"])
+    stored: dict[str, Any] = {name: plain.pop(name) for name in IN_SIGHT}
+    plain["environment"] = environments.index(plain["environment"])
+    numbers: dict[str, Any] = {name: plain.pop(name) for name in TOLD}
+    runs = plain["runs"] or {}
+    numbers |= {name: runs.pop(name) for name in ("seeds", "starts") if name in runs}
+    metrics = plain.pop("metrics")
+    numbers["metrics"] = metrics and {name: _rounded(values) for name, values in metrics.items()}
+    numbers |= summary_of(plain)
+    stored["numbers"] = _base64(_deflated(_text(numbers), KNOWN))
+    curves = _raw_curves(runs)
+    if curves:
+        sizes = _sample_counts(runs)
+        packed = {name: _narrowed(values, sizes) for name, values in curves.items()}
+        runs["curves"] = {name: [values.size, of] for name, (values, of) in packed.items()}
+        content = b"".join(_apart(values) for values, _ in packed.values())
+        stored["curves"] = base64.b85encode(zlib.compress(content, 9)).decode("ascii")
+    stored["packed"] = _text(plain)
+    return stored
+
+
+def summary_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a history shows beside the metrics: experiment's id, a step's time, parameters."""
+    runs, table, timing = (record.get(name) for name in ("runs", "parameters", "timing"))
+    experiment = runs.get("experiment") if isinstance(runs, dict) else None
+    found = {
+        "experiment": experiment.get("id") if isinstance(experiment, dict) else None,
+        "step_seconds": timing.get("seconds") if isinstance(timing, dict) else None,
+        "parameters": table.get("unique") if isinstance(table, dict) else None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _rounded(values: Any) -> Any:
+    if not isinstance(values, list):
+        return values
+    return [float(f"{one:.{DIGITS}g}") if isinstance(one, float) else one for one in values]
+
+
+def _raw_curves(runs: Mapping[str, Any]) -> dict[str, Array]:
+    """Return the numbers of every curve; none at all where they are not what `Runs` writes."""
+    texts = runs.get("curves")
+    if not isinstance(texts, dict):
+        return {}
+    raw = {}
+    for name, text in texts.items():
+        try:
+            raw[name] = np.frombuffer(base64.b64decode(text, validate=True), "<f4")
+        except (TypeError, ValueError):
+            return {}
+        if _base64(raw[name].tobytes()) != text:
+            return {}
+    return raw
+
+
+def _sample_counts(runs: Mapping[str, Any]) -> list[int]:
+    """Return how many samples the runs were trained and measured on, where they tell."""
+    experiment = runs.get("experiment")
+    data = experiment.get("data") if isinstance(experiment, dict) else None
+    known = data.values() if isinstance(data, dict) else ()
+    return [size for size in known if type(size) is int and 1 < size <= MOST_COUNTED]
+
+
+def _narrowed(values: Array, sizes: Sequence[int]) -> tuple[Array, int | None]:
+    """Return values as counts of one of these numbers of samples, if they are; else as they are."""
+    if values.size and values.min() >= 0 and values.max() <= 1:
+        for size in sizes:
+            counts = np.rint(values.astype(float) * size).astype("<u2")
+            if _shares(counts, size).tobytes() == values.tobytes():
+                return counts, size
+    return values, None
+
+
+def _shares(counts: Array, size: int) -> Array:
+    return (counts / size).astype("<f4")
+
+
+def _apart(values: Array) -> bytes:
+    return values.view(np.uint8).reshape(-1, values.itemsize).T.tobytes()
+
+
+def _curves(text: object, forms: object) -> dict[str, str]:
+    """Return the curves as `Runs` writes them, from what is packed."""
+    if not isinstance(text, str) or not isinstance(forms, dict):
+        raise RecordError("packed curves are damaged: their lengths are missing")
+    try:
+        content = _inflated(base64.b85decode(text), b"", MOST_CURVES)
+    except ValueError as error:
+        raise RecordError(f"packed curves are damaged: {error}") from error
+    curves, start = {}, 0
+    for name, form in forms.items():
+        match form:
+            case [int(size), None]:
+                kind, of = "<f4", None
+            case [int(size), int(of)] if 0 < of <= MOST_COUNTED:
+                kind = "<u2"
+            case _:
+                raise RecordError("packed curves are damaged: a length is missing")
+        width = np.dtype(kind).itemsize
+        end = start + size * width
+        if not start <= end <= len(content):
+            raise RecordError(f"packed curves are damaged: {len(content)} bytes, expected {end}")
+        apart = np.frombuffer(content[start:end], np.uint8).reshape(width, size)
+        values = np.ascontiguousarray(apart.T).reshape(-1).view(kind)
+        curves[name] = _base64((values if of is None else _shares(values, of)).tobytes())
+        start = end
+    return curves
+
+
+def _dictionary(texts: Sequence[bytes]) -> bytes:
+    """Return the beginnings of some records, spread over the file."""
+    step = max(1, len(texts) // EXCERPTS)
+    return b"".join(text[:EXCERPT] for text in texts[::step][:EXCERPTS])
+
+
+def _text(value: object) -> bytes:
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _json(text: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"a packed record is damaged: {error}") from error
+    if not isinstance(value, dict):
+        raise RecordError(f"a packed record is {type(value).__name__}, expected dict")
+    return value
+
+
+def _deflated(content: bytes, dictionary: bytes) -> bytes:
+    deflate = zlib.compressobj(9, zdict=dictionary) if dictionary else zlib.compressobj(9)
+    return deflate.compress(content) + deflate.flush()
+
+
+def _inflated(content: bytes, dictionary: bytes, most: int) -> bytes:
+    """Return what was deflated, up to `most` bytes: a small text can stand for gigabytes."""
+    inflate = zlib.decompressobj(zdict=dictionary) if dictionary else zlib.decompressobj()
+    try:
+        plain = inflate.decompress(content, most)
+    except zlib.error as error:
+        raise RecordError(f"a packed text is damaged: {error}") from error
+    if inflate.unconsumed_tail:
+        raise RecordError(f"a packed text holds more than {most // 2**20} MiB")
+    if not inflate.eof:
+        raise RecordError("a packed text is cut off")
+    return plain
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
+
+
+def _bytes(text: object) -> bytes:
+    if not isinstance(text, str):
+        raise RecordError(f"a packed text is {type(text).__name__}, expected str")
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise RecordError(f"a packed text is damaged: {error}") from error
