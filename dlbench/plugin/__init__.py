@@ -70,7 +70,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         marker.check_markers(items)
         check_workload(session.settings, items)
         check_device(session.settings, items)
-        check_baseline(session.gate, items)
+        if not config.option.collectonly:  # what it prints is for other programs, and is quick
+            check_baseline(session.gate, items)
     if session.settings.quick:
         keep_few_cases(config, items)
 
