@@ -65,6 +65,7 @@ FULL_BATCH: dict[str, Any] = {"optimizer": "adam", "learning_rate": 0.03, "batch
 STEPS = {"xor": 150, "moons": 400, "spirals": 400}
 
 
+@pytest.mark.convergence(quick=False)
 @pytest.mark.parametrize("hidden", ["32", "32-5-32", "16-16-16-16-16-16-2"])
 def test_a_linear_stack_is_one_affine_map(hidden: str) -> None:
     """One matrix and one bias, composed from a trained stack, put out what the stack puts out."""

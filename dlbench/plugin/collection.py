@@ -47,10 +47,9 @@ def keep_few_cases(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if not marked(item).get("quick", True):
             dropped.add(item)
-        if not uses(item, FIXTURES):
-            continue
-        test = item.parent, getattr(item, "originalname", item.name)
-        by_test.setdefault(test, []).append(item)
+        elif uses(item, FIXTURES):
+            test = item.parent, getattr(item, "originalname", item.name)
+            by_test.setdefault(test, []).append(item)
     for cases in by_test.values():
         dropped.update(cases[1:-1])
     if dropped:
