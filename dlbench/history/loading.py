@@ -174,7 +174,8 @@ def _checked(
 ) -> Numbers:
     """Return a record's numbers, of the right types and lengths; what does not fit is left out."""
     metrics = kept.get("metrics")
-    lists = {k: v for k, v in metrics.items() if isinstance(v, list)} if metrics else {}
+    found = metrics.items() if isinstance(metrics, dict) else ()
+    lists = {name: values for name, values in found if isinstance(values, list)}
     count = max(map(len, lists.values()), default=0)
     if count * len(lists) > MOST_VALUES:
         raise RecordError(f"the record of {case} has {count:,} values a metric")

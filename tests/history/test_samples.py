@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 from pathlib import Path
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from dlbench.errors import RecordError
 from dlbench.history import load, read_history, read_run
 from dlbench.history.head import read_head
+from dlbench.history.packing import KNOWN, MOST_TEXT, _deflated, _inflated, dictionary_of
+from dlbench.history.record import KEY
 from dlbench.history.trend import trends
 
 SAMPLES = sorted(Path(__file__).with_name("samples").glob("*.json"))
@@ -149,4 +152,33 @@ def test_any_value_at_any_place_is_no_traceback(
         part[place[-1]] = value
     path = tmp_path / "planted.json"
     path.write_text(json.dumps(document, indent=data.draw(st.sampled_from([None, 4]))))
+    used(path)
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None
+)
+@given(data=st.data(), value=JSON)
+def test_any_value_within_a_packed_text_is_no_traceback(
+    tmp_path: Path, data: st.DataObject, value: object
+) -> None:
+    """The same behind the packing, whose checksums a flipped byte does not pass."""
+    document = json.loads(SAMPLES[2].read_bytes())
+    case = data.draw(st.sampled_from(document["benchmarks"]))
+    (stored,) = case["extra_info"][KEY]["records"]
+    field = data.draw(st.sampled_from(["numbers", "packed"]))
+    known = KNOWN if field == "numbers" else dictionary_of(document[KEY])
+    inner = json.loads(_inflated(base64.b64decode(stored[field]), known, MOST_TEXT))
+    place = data.draw(st.sampled_from(places(inner)))
+    if not place:
+        inner = value
+    else:
+        part = inner
+        for step in place[:-1]:
+            part = part[step]
+        part[place[-1]] = value
+    text = _deflated(json.dumps(inner).encode(), known)
+    stored[field] = base64.b64encode(text).decode()
+    path = tmp_path / "planted.json"
+    path.write_text(json.dumps(document, indent=4))
     used(path)
