@@ -6,7 +6,7 @@ import textwrap
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from dlbench.gate.verdict import SEVERITY, SHOWN
+from dlbench.gate.verdict import LOUD, SEVERITY, SHOWN
 from dlbench.gate.wording import clean, suite_lines
 
 if TYPE_CHECKING:
@@ -17,14 +17,17 @@ if TYPE_CHECKING:
     from dlbench.gate.suite import Suite
     from dlbench.gate.verdict import Verdict
 
-QUIET = frozenset({"identical", "rounding", "equivalent", "compatible"})
+QUIET = frozenset(SEVERITY) - LOUD
 """Degrees that are counted, and not listed case by case."""
+
+WORST_FIRST = ("regressed", "incomparable", "missing", "undecided", "improved", "new")
+"""The others, in the order in which they are listed."""
 
 
 def loud(judged: Sequence[tuple[str, Verdict]]) -> list[tuple[str, Verdict]]:
     """Return the cases that a person should look at, the worst first."""
     listed = [(case, verdict) for case, verdict in judged if verdict.degree not in QUIET]
-    return sorted(listed, key=lambda each: -SEVERITY.index(each[1].degree))
+    return sorted(listed, key=lambda each: WORST_FIRST.index(each[1].degree))
 
 
 def headline(
@@ -44,7 +47,7 @@ def headline(
         f"{count} {word}" + (f" ({', '.join(same)})" if word == "same" else "")
         for word, count in counts.most_common()
     ]
-    plain = {", ".join(f"{count} {word}" for word, count in suite.counts.items())}
+    plain = {", ".join(f"{count} {word}" for word, count in suite.counts.items()) or "no cases"}
     rest = [line for line in suite_lines(suite) if line not in plain]
     return [clean(f"against {against}: {', '.join(words) or 'no case'}"), *rest]
 
@@ -84,6 +87,10 @@ def wrapped(lines: Iterable[str], width: int) -> list[str]:
     for line in lines:
         indent = " " * (len(line) - len(line.lstrip()))
         found += textwrap.wrap(
-            clean(line), width, initial_indent=indent, subsequent_indent=f"{indent}  "
+            clean(line),
+            width,
+            initial_indent=indent,
+            subsequent_indent=f"{indent}  ",
+            break_on_hyphens=False,  # a path is to be copied
         )
     return found

@@ -47,6 +47,7 @@ class Fields(TypedDict, total=False):
     epochs: float | None
     steps: int | None
     seeds: int | Iterable[int] | None
+    probes: Iterable[str]
 
 
 class Convergence:
@@ -69,6 +70,7 @@ class Convergence:
         epochs: float | None = None,
         steps: int | None = None,
         seeds: int | Iterable[int] | None = None,
+        probes: Iterable[str] = (),
         name: str | None = None,
     ) -> Runs:
         """Train one model a seed, record the runs, and return them.
@@ -85,24 +87,18 @@ class Convergence:
             epochs: passes over the training set, 10 where `steps` is not given.
             steps: optimizer updates, in place of `epochs`.
             seeds: how many, or which; by default what `--dlbench-seeds` says.
+            probes: what to read beside the metrics: "sharpness", "noise_scale", "gradient_norms",
+                "update_ratio", "dead_units" or "distance"; `runs.curves["probe_sharpness"]`, …
             name: tells the records of one test apart; needed from the second call on.
 
         Raises:
             ExperimentError: anything that could not be trained as given, before the first update.
         """
         return self._train(
-            [(name, learning_rate, {})],
-            model,
-            data=data,
-            loss=loss,
-            metrics=metrics,
-            target=target,
-            optimizer=optimizer,
-            batch_size=batch_size,
-            epochs=epochs,
-            steps=steps,
-            seeds=seeds,
-        )[0]
+            [(name, learning_rate, {})], model, data=data, loss=loss, metrics=metrics, target=target,
+            optimizer=optimizer, batch_size=batch_size, epochs=epochs, steps=steps, seeds=seeds,
+            probes=probes,
+        )[0]  # fmt: skip
 
     def sweep(
         self,
@@ -275,9 +271,8 @@ class Convergence:
         case.claim(name)
         if not callable(train):
             raise ExperimentError(f"train must be a function of a seed, got {type(train).__name__}")
-        chosen = check_seeds(case.settings.seeds if seeds is None else seeds)
-        if case.settings.quick:
-            chosen = chosen[: len(case.settings.seeds)]
+        most = len(case.settings.seeds) if case.settings.quick else None
+        chosen = check_seeds(case.settings.seeds if seeds is None else seeds)[:most]
         experiment = describe_loop(train, workload=workload, target=target)
         curves: dict[int, dict[str, list[float]]] = {}
 

@@ -78,6 +78,13 @@ class Gate:
                 "--dlbench-gate=off goes without"
             )
 
+    def fails(self, verdict: Verdict) -> bool:
+        """Return whether a verdict fails its case, as this run was started."""
+        from dlbench.gate.suite import fails
+
+        settings = self.settings
+        return fails(verdict.degree, settings.gate, ci=self.ci, expect=settings.expect)
+
     # ---- a test
 
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -94,7 +101,6 @@ class Gate:
         Raises:
             pytest.fail.Exception: a verdict that fails in this mode.
         """
-        from dlbench.gate.suite import fails
         from dlbench.gate.wording import sentence
 
         rules, failures = rules_of(case.item), []
@@ -104,9 +110,8 @@ class Gate:
             if self.active:
                 verdict = self._verdict(case, record, rules)
                 gate["verdict"] = verdict.to_builtins()
-                expect = self.settings.expect
-                if fails(verdict.degree, self.settings.gate, ci=self.ci, expect=expect):
-                    failures.append(sentence(verdict, expected=expect or ""))
+                if self.fails(verdict):
+                    failures.append(sentence(verdict, expected=self.settings.expect or ""))
             if self.settings.accept:
                 case.measure_rounding(record)
         if failures and not self.settings.accept:
@@ -139,7 +144,7 @@ class Gate:
             records: of the whole run; the verdicts ride on them.
         """
         from dlbench.gate.recorded import verdict_in
-        from dlbench.gate.suite import fails, judge_suite
+        from dlbench.gate.suite import judge_suite
         from dlbench.gate.wording import sentence, suite_lines
 
         if not self.active:
@@ -153,9 +158,7 @@ class Gate:
         if self.settings.accept:
             return []
         failed = [
-            f"{verdict.key}: {sentence(verdict)}"
-            for verdict in self.missing
-            if fails(verdict.degree, self.settings.gate, ci=self.ci, expect=self.settings.expect)
+            f"{verdict.key}: {sentence(verdict)}" for verdict in self.missing if self.fails(verdict)
         ]
         if self.suite.worse and self.settings.gate != "off":
             failed += [line for line in suite_lines(self.suite) if line.startswith("worse")]

@@ -61,6 +61,19 @@ def device_name(text: str) -> str:
     raise argparse.ArgumentTypeError(f"the device must be auto, cpu, cuda or cuda:N, got {text!r}")
 
 
+def accepting(text: str) -> str:
+    """Return "yes" or "drift".
+
+    Raises:
+        argparse.ArgumentTypeError: something else, such as the path that follows the option.
+    """
+    if text in get_args(Accept):
+        return text
+    raise argparse.ArgumentTypeError(
+        f"must stand alone or be =drift, got {text!r}; put it behind the test paths"
+    )
+
+
 def one_of(choices: Sequence[str]) -> Callable[[str], str]:
     """Return a reader of an ini value that must be one of the choices."""
 
@@ -163,9 +176,9 @@ _GATE: tuple[tuple[str, str, dict[str, Any]], ...] = (
         (
             "make this run the baseline, and print old -> new for the commit message; the gate reports "
             "and fails nothing. drift: take cases too that became worse by more than three margins "
-            "since they were first accepted"
+            "since they were first accepted. Put it behind the test paths, or write =yes"
         ),
-        {"nargs": "?", "const": "yes", "choices": get_args(Accept), "metavar": "drift"},
+        {"nargs": "?", "const": "yes", "type": accepting, "metavar": "drift"},
     ),
     (
         "baseline",

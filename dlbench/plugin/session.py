@@ -157,6 +157,8 @@ class RunSession:
                 self.problems.append("interrupted: nothing was accepted")
             elif self.settings.accept:
                 self.gate.accept(self.records)
+                if self.gate.acceptance and (refused := self.gate.acceptance.refused):
+                    self.problems.append(f"{len(refused)} of the cases were refused, see above")
         except DlbenchError as error:
             self.problems.append(str(error))
 

@@ -64,11 +64,9 @@ def markdown(gate: Gate, records: Sequence[Record]) -> str:
     judged = verdicts(gate, records)
     first, *rest = headline((verdict for _, verdict in judged), gate.suite)
     attention = loud(judged)
-    icon = (
-        "❌"
-        if any(v.degree in {"regressed", "incomparable", "missing"} for _, v in attention)
-        else "✅"
-    )
+    red = gate.suite.worse or any(gate.fails(verdict) for _, verdict in judged)
+    red = red or any(record["outcome"] in {"failed", "error"} for record in records)
+    icon = "❌" if red else "✅"
     lines = [
         f"### {icon} Training {escaped(first)}",
         "",

@@ -497,6 +497,25 @@ def test_the_summary_is_markdown(suite: Suite, monkeypatch: pytest.MonkeyPatch) 
     assert suite.path.joinpath("step.md").read_text(encoding="utf-8") == text
 
 
+def test_the_summary_is_red_where_the_run_is(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A case that fails because nobody looks, new under CI, has no green tick on top."""
+    accepted(suite)
+    suite.write(ONE + ONE.replace("test_loop", "test_other"), head=HEAD)
+    monkeypatch.setenv("CI", "true")
+    assert suite.run("--dlbench-summary=out.md").result.ret == 1
+    assert suite.path.joinpath("out.md").read_text(encoding="utf-8").startswith("### ❌")
+    monkeypatch.delenv("CI")
+    assert suite.run("--dlbench-summary=out.md").result.ret == 0
+    assert suite.path.joinpath("out.md").read_text(encoding="utf-8").startswith("### ✅")
+
+
+def test_a_path_behind_accept_is_told(suite: Suite) -> None:
+    """`--dlbench-accept tests` would take the path for a value: it says where to put the option."""
+    result = suite.pytester.runpytest_inprocess("--dlbench-accept", "tests")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*got 'tests'; put it behind the test paths"])
+
+
 def test_two_workers_give_the_same_verdicts(folder: Folder) -> None:
     """Under pytest-xdist the workers judge, and the controller alone accepts, once."""
     folder.write(TWO, head=HEAD)
