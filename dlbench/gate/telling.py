@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dlbench.gate.accepting import Acceptance
+    from dlbench.gate.drift import Change
     from dlbench.gate.suite import Suite
     from dlbench.gate.verdict import Verdict
 
 QUIET = frozenset(SEVERITY) - LOUD
 """Degrees that are counted, and not listed case by case."""
+
+MOST_ADDED = 12
+"""Cases that an accept takes in and lists; of more it gives the number."""
 
 WORST_FIRST = ("regressed", "incomparable", "missing", "undecided", "improved", "new")
 """The others, in the order in which they are listed."""
@@ -66,7 +70,7 @@ def accepted_lines(acceptance: Acceptance, false_alarm: float, root: Path) -> li
     lines = [
         f"accepted: {told or 'nothing'}; {acceptance.tests} tests share an error rate of {rate}"
     ]
-    lines += [f"  {change}" for change in acceptance.changes if change.what != "same"]
+    lines += [f"  {change}" for change in _worth_telling(acceptance)]
     lines += [
         f"  {change.case}: the loop does not repeat: one seed gave other curves the second time, so "
         "its seeds do not pair, and small changes stay unseen"
@@ -79,6 +83,13 @@ def accepted_lines(acceptance: Acceptance, false_alarm: float, root: Path) -> li
         f"wrote {path.relative_to(root) if path.is_relative_to(root) else path}"
         for path in acceptance.written
     ]
+
+
+def _worth_telling(acceptance: Acceptance) -> list[Change]:
+    """Return the changes that go into a commit message: of a first accept, the counts say it all."""
+    added = [change for change in acceptance.changes if change.what == "added"]
+    quiet = {"same"} if len(added) <= MOST_ADDED else {"same", "added"}
+    return [change for change in acceptance.changes if change.what not in quiet]
 
 
 def wrapped(lines: Iterable[str], width: int) -> list[str]:

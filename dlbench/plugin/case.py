@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -211,7 +212,11 @@ class Case:
             0.0 if rules_of(self.item).scale("training_loss") == "linear" else loss_floor(losses)
         )
         over_runs = [over_the_run(each, floor) for each in (losses, shaken)]
-        moved = [abs(new - old) for old, new in zip(*over_runs, strict=True)]
+        # Where a run diverged, its loss is infinite, and no difference is known.
+        moved = [
+            abs(new - old) if math.isfinite(old) and math.isfinite(new) else math.nan
+            for old, new in zip(*over_runs, strict=True)
+        ]
         gate["yardstick"] = to_plain([float(f"{value:.4g}") for value in moved])
 
     def forget(self) -> None:

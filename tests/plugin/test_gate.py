@@ -150,6 +150,22 @@ def test_a_keras_model_pairs_and_has_a_yardstick(suite: Suite) -> None:
     )
 
 
+def test_runs_that_diverge_have_no_yardstick(suite: Suite) -> None:
+    """Where a run diverges there is no difference to rounding; it is accepted without a warning."""
+    suite.write("""
+        def line():
+            return keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+
+        def test_it(convergence):
+            runs = convergence(line, data=(x, x[:, :1]), loss="mse", learning_rate=1e30, seeds=8)
+            assert runs.diverged.all()
+    """)
+    ran = suite.run("--dlbench-accept", "-W", "error")
+    ran.result.assert_outcomes(passed=1)
+    assert ran.record["gate"]["yardstick"] == [None] * 8
+    assert degree(suite.run("-W", "error").record) == "identical"
+
+
 def test_more_seeds_are_trained_where_they_decide(suite: Suite) -> None:
     """A slow-down too small for 16 seeds is looked at with all 32, and only then."""
     accepted(suite)
