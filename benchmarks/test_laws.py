@@ -27,6 +27,12 @@ path of any optimizer under given gradients is a formula. Adam's first step, for
 $$-\eta\, g \,/\, \bigl(|g| + \varepsilon / \sqrt{1 - \beta_2}\bigr)$$
 
 in the form that Keras has (Kingma and Ba 2015, section 2).
+
+## What is tried
+
+Least squares of two sizes, every kind of momentum below, at and above its limit; eleven optimizers,
+eight schedules and three ways to clip, under gradients that are known beforehand. The bugs that each
+law catches are listed in `docs/laws.md`; the laws of networks and of batches follow.
 """
 
 from __future__ import annotations
@@ -119,17 +125,17 @@ def test_momentum(convergence: Convergence, condition: float) -> None:
         rate = share * descent.stability_limit(condition, **how)
         model = compiled(line(3), SGD(rate, **how))
         start = quadratic.coordinates(flat(model))
-        measured = trained(model, x, y, updates=60)
-        path = descent.path(quadratic.curvature, start, np.full(60, rate), **how)
+        measured = trained(model, x, y, updates=40)
+        path = descent.path(quadratic.curvature, start, np.full(40, rate), **how)
         predicted = quadratic.losses(path)
         # The loss ends at 0: how close, rounding decides.
         np.testing.assert_allclose(measured, predicted, rtol=1e-8, atol=1e-20)
-        rows += [(kind, f"{share}", *at) for at in zip(range(61), predicted, measured, strict=True)]
+        rows += [(kind, f"{share}", *at) for at in zip(range(41), predicted, measured, strict=True)]
     frame = pd.DataFrame(rows, columns=["kind", "rate / limit", "update", "predicted", "measured"])
     formula = r"$L_k = L^* + \sum_i\, \lambda_i\, c_{i,k}^2\, /\, 2$"
     grid = picture(frame, formula, x="update", y="training loss", hue="rate / limit", col="kind")
     convergence.figure(
-        grid.set(yscale="log", ylim=(1e-7, 1e6)),
+        grid.set(yscale="log", ylim=(1e-3, 1e6)),
         f"Least squares whose curvatures are up to {condition:g} times apart: lines are the formula, "
         "dots are Keras. Each kind has a limit of its own.",
     )
@@ -144,8 +150,8 @@ def test_divergence_begins_at_the_limit(kind: str, sharpness: float) -> None:
     limit = descent.stability_limit(sharpness, **KINDS[kind])
     for share in (0.999, 1.001):
         model = compiled(line(3), SGD(share * limit, **KINDS[kind]))
-        curve = trained(model, x, np.zeros(len(x)), updates=120)
-        assert (curve[-1] > curve[60]) == (share > 1)
+        curve = trained(model, x, np.zeros(len(x)), updates=120, every=60)
+        assert (curve[2] > curve[1]) == (share > 1)
 
 
 @pytest.mark.parametrize("condition", [5.0, 30.0])
@@ -372,12 +378,13 @@ def flat(model: Any) -> Any:
     return np.concatenate(model.get_weights(), axis=None)
 
 
-def trained(model: Any, x: Any, y: Any, updates: int) -> Any:
-    """Return the loss before the first update and after each, by full batches."""
+def trained(model: Any, x: Any, y: Any, updates: int, every: int = 1) -> Any:
+    """Return the loss before the first update and after each, or some, by full batches."""
     curve = []
     for update in range(updates + 1):
-        with torch.no_grad():
-            curve.append(float(model.compute_loss(x, y, model(x))))
+        if update % every == 0:
+            with torch.no_grad():
+                curve.append(float(model.compute_loss(x, y, model(x))))
         if update < updates:
             model.train_on_batch(x, y)
     return np.array(curve)

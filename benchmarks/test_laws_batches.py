@@ -22,6 +22,12 @@ not divide $N$.
 
 A batch's loss is the mean of its samples' losses, weighted or not. A metric is that of all samples at
 once, in whatever batches they were seen. Each is held against its definition.
+
+## What is tried
+
+All batches of every size from six samples, all sequences of three small batches, and two thousand
+descents at once for the floor; fifteen losses and eight metrics, in batches that divide the samples and
+in batches that do not.
 """
 
 from __future__ import annotations

@@ -16,6 +16,12 @@ He's $\sigma_w^2 = 2 / n$ keeps it at any depth, Glorot's $1 / n$ halves it at e
 et al. 2019, arXiv 1903.06733). Where they are on and off divides the inputs into $\sum_{j \le d}
 \binom{n}{j}$ pieces (Zaslavsky 1975), and into $2 \sum_{j < d} \binom{n-1}{j}$ while biases are 0.
 
+## What a network can represent
+
+Layers without an activation between them are one linear map, at any depth. So on exclusive or no such
+stack gets below a squared error of $1/4$ or a cross-entropy of $\ln 2$, and two ReLU units reach 0
+(Goodfellow et al. 2016, section 6.1).
+
 ## Gradients
 
 ReLU lets a factor through, so what enters a unit and what leaves it are bound together:
@@ -36,6 +42,12 @@ $2 / \lambda_0$ and $4 / \lambda_0$ the loss leaps until the curvature has given
 above, it diverges. Larger nets show something similar all the time: the curvature rises until it
 hovers around $2 / \eta$, the *edge of stability* (Cohen et al. 2021, section 3). That is no theorem,
 so here it is a band.
+
+## What is tried
+
+Initializers on square and oblong kernels and on convolutions, signals through a thousand nets, all
+pieces of small layers counted one by one; gradients at 15 updates of two optimizers; the linear net at
+two widths in each phase; tanh nets at two rates, of which the largest curvature is measured on the way.
 """
 
 from __future__ import annotations
@@ -53,8 +65,8 @@ import pytest
 import seaborn as sns
 import torch
 from keras import layers
-from scipy.sparse.linalg import LinearOperator, eigsh
 
+from dlbench import Workload
 from dlbench.backend import seeded, true_float64
 from dlbench.theory import (
     descent,
@@ -111,7 +123,7 @@ def test_variance(scheme: str, form: str, shape: tuple[int, ...]) -> None:
 
 def test_signal_through_depth(convergence: Convergence) -> None:
     """He keeps the square of a signal at any depth; Glorot and LeCun halve it at every layer."""
-    rows, count, width = [], 2000, 16
+    rows, count, width = [], 1000, 16
     for scheme, form in product(initializers.SCHEMES, ["uniform", "normal"]):
         variance = initializers.variance(scheme, (width, width))
         for depth, signals in enumerate(
@@ -273,7 +285,7 @@ def test_two_layer_linear_net(convergence: Convergence, width: int) -> None:
         # Keras' squared error is f², whose gradient is that of f² / 2 twice: so is its rate.
         compiled(model, SGD(share / curvature / 2))
         found = [(f, curvature)]
-        while len(found) < 41 and found[-1][0] ** 2 < 1e12:
+        while len(found) < 26 and found[-1][0] ** 2 < 1e12:
             model.train_on_batch(ONE, 0 * ONE)
             found.append(two_numbers(model))
         expected = networks.two_layer_linear(
@@ -302,38 +314,42 @@ def test_two_layer_linear_net(convergence: Convergence, width: int) -> None:
     )
 
 
-@pytest.mark.parametrize("edge", [15.0, 20.0])
-def test_edge_of_stability(convergence: Convergence, edge: float) -> None:
-    """Full batches drive the sharpness from below 2/η up to it, and there it hovers."""
-    x = np.linspace(-1, 1, 20)[:, None]
-    y, rate, rows = np.polynomial.chebyshev.chebval(x, [0, 0, 0, 0, 1]), 2 / edge, []
-    assert descent.stability_limit(rate) == pytest.approx(edge)
-    for seed in range(2):
-        hidden = partial(layers.Dense, 24, activation="tanh")
-        with seeded(seed):
-            model = compiled(net(1, hidden, hidden, partial(layers.Dense, 1)), SGD(rate))
-        for update in range(1401):
-            if update % 50 == 0:
-                rows.append((f"{seed}", update, sharpness(model, x, y)))
-            model.train_on_batch(x, y)
-    frame = pd.DataFrame(rows, columns=["seed", "update", "sharpness"])
-    # 12 seeds at each rate: at the start at most 0.72 of the edge; late, by every hundredth update,
-    # from 0.72 to 1.39, with medians from 0.92 to 1.04.
-    assert frame.loc[frame["update"] == 0, "sharpness"].max() < 0.8 * edge
-    late = frame[frame["update"] >= 1000].groupby("seed")["sharpness"]
-    assert late.median().between(0.85 * edge, 1.15 * edge).all()
-    assert late.min().min() > 0.5 * edge
-    assert late.max().max() < 1.6 * edge
-    grid = sns.relplot(
-        frame, x="update", y="sharpness", hue="seed", style="seed", kind="line", markers=True,
-        palette="colorblind", height=3, aspect=1.8,
+def test_edge_of_stability(convergence: Convergence) -> None:
+    """Full batches drive ηλ/2 from below 1 up to 1, and there it hovers, at either rate."""
+    x, frames = np.linspace(-1, 1, 20)[:, None], []
+    y = np.polynomial.chebyshev.chebval(x, [0, 0, 0, 0, 1])
+    hidden = partial(layers.Dense, 24, activation="tanh")
+    model = partial(net, 1, hidden, hidden, partial(layers.Dense, 1))
+    by_rate = convergence.sweep(
+        Workload(name="Chebyshev polynomial", model=model, data=(x, y), loss="mse"),
+        learning_rate=[0.1, 0.13], batch_size="full", steps=1400, seeds=8,
+        probes=["sharpness"],
     )  # fmt: skip
-    grid.refline(y=edge, color="black", label=rf"$2\,/\,\eta = {edge:g}$")
-    grid.ax.set_ylim(0, None)
-    caption = (
-        f"The Hessian's largest eigenvalue of a tanh net, trained by full batches at {rate:.3g}."
+    for rate, runs in by_rate.items():
+        share = runs.curves["probe_sharpness"] / descent.stability_limit(rate)
+        late = share[:, runs.points >= 1000]
+        # 64 other seeds at each rate: at the start at most 0.83; late from 0.73 to 1.45, medians 1.01.
+        assert share[:, 0].max() < 1
+        assert 0.85 < np.median(late) < 1.15
+        assert late.min() > 0.5
+        assert late.max() < 1.8
+        frames.append(
+            runs.to_frame()
+            .query("metric == 'probe_sharpness'")
+            .assign(rate=f"{rate:g}", share=share.ravel())
+        )
+    frame = pd.concat(frames, ignore_index=True)
+    grid = sns.relplot(
+        frame, x="step", y="share", hue="rate", style="rate", units="seed", kind="line", estimator=None,
+        alpha=0.5, palette="colorblind", height=3, aspect=1.8,
+    )  # fmt: skip
+    grid.refline(y=1, color="black")
+    grid.set(xlabel="update", ylabel=r"$\eta\,\lambda_{\max}\,/\,2$", ylim=(0, None))
+    convergence.figure(
+        grid,
+        "The Hessian's largest eigenvalue of tanh nets that are trained by full batches, a line a "
+        "seed: it rises until the rate is as large as that curvature bears, whichever rate it is.",
     )
-    convergence.figure(grid, caption)
 
 
 # ---- what the laws are tried on
@@ -383,23 +399,6 @@ def two_numbers(model: Any) -> tuple[float, float]:
     """Return output and curvature of the two-layer linear net."""
     width = len(flat(model)) / 2
     return put_out(model, ONE).item(), np.sum(flat(model) ** 2) / width
-
-
-def sharpness(model: Any, x: Any, y: Any) -> float:
-    """Return the largest eigenvalue of the loss's Hessian, by Lanczos' method."""
-    weights = [variable.value for variable in model.trainable_variables]
-    slopes = torch.autograd.grad(model.compute_loss(x, y, model(x)), weights, create_graph=True)
-    slope = torch.cat([one.flatten() for one in slopes])
-
-    def times(vector: Any) -> Any:
-        along = slope @ torch.tensor(vector.ravel())
-        rows = torch.autograd.grad(along, weights, retain_graph=True)
-        return torch.cat([row.flatten() for row in rows]).numpy()
-
-    hessian = LinearOperator((len(slope), len(slope)), times, dtype=float)
-    start = np.ones(len(slope))
-    found = eigsh(hessian, k=1, which="LA", v0=start, tol=1e-4, return_eigenvectors=False)
-    return float(found[0])
 
 
 def many_nets(initializer: str, count: int, width: int, depth: int) -> Iterator[Any]:

@@ -134,7 +134,7 @@ class Experiment:
     model: Mapping[str, Plain]
     """Class, builder, parameter count and architecture digest of the model."""
     probes: tuple[str, ...]
-    """Of `PROBES`, what is read at the points too. They change no run, so they are no part of the id."""
+    """Of `PROBES`, what is read at the points too; they change no run, so they are not in the id."""
 
     def __init__(  # noqa: PLR0913 - as many, by keyword, as an experiment has parts
         self,
@@ -302,8 +302,7 @@ def check_probes(probes: object) -> tuple[str, ...]:
     """
     if isinstance(probes, str) or not isinstance(probes, Iterable):
         raise ExperimentError(f'probes must be names in a list, ["sharpness"], got {probes!r}')
-    chosen = tuple(probes)
-    for name in chosen:
+    for name in (chosen := tuple(probes)):
         if name not in PROBES:
             known = ", ".join(PROBES)
             raise ExperimentError(f"no probe {name!r}; there are {known}{_hint(name, PROBES)}")

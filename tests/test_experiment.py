@@ -25,7 +25,7 @@ from keras import layers
 from dlbench.data import Data
 from dlbench.engines.fit import train_by_fit
 from dlbench.errors import DlbenchError, ExperimentError
-from dlbench.experiment import POINTS, Experiment, Workload, check_seeds, evaluation_points
+from dlbench.experiment import POINTS, PROBES, Experiment, Workload, check_seeds, evaluation_points
 from dlbench.plain import dumps
 
 if TYPE_CHECKING:
@@ -261,6 +261,31 @@ def test_seeds_that_are_none(given: object) -> None:
     refused(Experiment, work(), seeds=given)
 
 
+@pytest.mark.parametrize("given", [["distance", "sharpness", "distance"], iter(PROBES[:2]), ()])
+def test_probes(given: Any) -> None:
+    """Each is named once, in the order given; varied experiments keep them."""
+    names = tuple(given)
+    experiment = Experiment(work(), probes=iter(names))
+    assert experiment.probes == experiment.varied(steps=3).probes == tuple(dict.fromkeys(names))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["sharpness", "gradient_norm"], "no probe 'gradient_norm'; there are sharpness, noise_sc"),
+        (["gradient_norm"], "Did you mean 'gradient_norms'?"),
+        (["loss"], "update_ratio, dead_units, distance"),
+        ([["sharpness"]], "no probe ['sharpness']"),
+        ("sharpness", "names in a list, [\"sharpness\"], got 'sharpness'"),
+        (None, "got None"),
+        (7, "got 7"),
+    ],
+)
+def test_probes_that_there_are_not(given: Any, message: str) -> None:
+    """A name that nobody knows is refused when the experiment is made, with the closest one."""
+    assert message in refused(Experiment, work(), probes=given)
+
+
 def test_varied(monkeypatch: pytest.MonkeyPatch) -> None:
     """A varied experiment is the same in all but what was named, and nothing is built again."""
     long = Experiment(work(), optimizer=keras.optimizers.AdamW(1 / 3), steps=50, seeds=[4, 2])
@@ -386,13 +411,13 @@ def test_id_depends_on_all_that_is_trained() -> None:
 
 
 def test_id_does_not_depend_on_seeds_or_on_how_things_are_written() -> None:
-    """Seeds stand with the runs; a name, a class and an object that mean the same are the same."""
+    """Seeds and probes leave it alone; a name, a class and an object that mean the same are the same."""
     ids = {
         Experiment(work(), learning_rate=0.01, **options).id
         for options in (
             {}, {"seeds": 3}, {"optimizer": "SGD"}, {"optimizer": keras.optimizers.SGD(0.5)},
             {"optimizer": keras.optimizers.SGD(0.5, name="mine")}, {"epochs": 10}, {"steps": 10},
-            {"batch_size": np.int64(32)},
+            {"batch_size": np.int64(32)}, {"probes": PROBES},
         )
     }  # fmt: skip
     assert len(ids) == 1

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from dlbench.errors import BaselineError
+from dlbench.cli.accepted import case_id, configured, taken_of
+from dlbench.errors import BaselineError, RecordError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from dlbench.gate.accepting import Acceptance
     from dlbench.gate.baseline import Baseline
@@ -19,19 +20,22 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 examples:
-  dlbench accept last                       the run beside the report, report/run.json
-  dlbench accept artifact/run.json          a run that CI left behind
-  dlbench accept 0007 -k "adam and not moons"   only these cases
-  dlbench accept last --prune               and take out what is no longer there
+  dlbench accept last                 the run beside the report, report/run.json
+  dlbench accept artifact/run.json    a run that CI left behind
+  dlbench accept 0007 -k "adam and not moons"    only these cases
+  dlbench accept last --prune         and take out what is no longer there
 
 What is printed, old -> new, belongs into the commit message.
-Taken are cases that passed, and cases that the gate alone failed. Where a test failed by itself,
-nothing is taken: leave it out by -k, and say so. A quick run is never taken.
-Entries of cases that the run does not have stay. With --prune those go whose module the run has:
-then the run must be complete, not narrowed down (-k, -m, --lf, ::), and every test that did not
-pass must be known by what it recorded.
-A run that was not made with `pytest --dlbench-accept` does not tell how far rounding alone moves a
-case. It is compared by its margins all the same.
+Taken are cases that passed, and cases that the gate alone failed. Where a test
+failed by itself, nothing is taken: leave it out by -k, and say so. A quick run
+is never taken.
+Entries of cases that the run does not have stay: a saved run may have been
+narrowed down. With --prune those go whose module the run has; for that the run
+must be complete, not narrowed down on its command line (-k, -m, --lf, ::), and
+every test that did not pass must be known by what it recorded.
+Only a run made with `pytest --dlbench-accept` tells how far rounding alone
+moves a case. Any other is compared by its margins all the same.
+
 exit codes: 0 accepted, 2 refused, and nothing was written.
 """
 
@@ -49,8 +53,8 @@ def add_to(commands: Any) -> None:
     accept = commands.add_parser(
         "accept",
         help="make a saved run the baseline, without training",
-        description="Makes a saved run the baseline that later runs are compared with, and prints "
-        "old -> new. Nothing is trained.",
+        description="Makes a saved run the baseline of later runs, without training, and prints\n"
+        "old -> new.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -94,13 +98,13 @@ def run(options: argparse.Namespace) -> None:
 
     Raises:
         BaselineError: nothing that could be accepted.
+        RecordError: a damaged file.
     """
     import shutil
 
-    from dlbench.cli.accepted import configured
     from dlbench.cli.selection import selected
     from dlbench.gate.accepting import accept
-    from dlbench.gate.recorded import entry_in, rules_by_case
+    from dlbench.gate.recorded import entry_in, rules_by_case, rules_in
     from dlbench.gate.telling import accepted_lines, wrapped
     from dlbench.history import find, read_run
     from dlbench.history.naming import storage_folder
@@ -108,27 +112,41 @@ def run(options: argparse.Namespace) -> None:
     path = find(options.run, storage_folder(options.storage)).path
     saved = read_run(path)
     meant = selected((), options.k)
-    chosen = [record for record in saved.records if meant(_id(record))]
+    chosen = [record for record in saved.records if meant(case_id(record))]
     taken, left = acceptable_records(saved, chosen, path)
     found = configured(options.root, options.baseline)
     baseline = found.baseline()
-    check_modules(taken, options.root)
     if options.prune and options.k:
         raise BaselineError("--prune takes a whole run: leave out -k")
-    acceptance = accept(
-        baseline,
-        [entry_in(record) for record in taken],
-        false_alarm=found.false_alarm,
-        rules=rules_by_case(taken),
-        whole=present(saved, baseline, path) if options.prune else None,
-        drift=options.drift,
-    )
+    check_modules(saved.records if options.prune else taken, options.root)
+    for record in taken:
+        taken_of(record, path, rules_in)
+    try:
+        acceptance = accept(
+            baseline,
+            [taken_of(record, path, entry_in) for record in taken],
+            false_alarm=found.false_alarm,
+            rules=rules_by_case(taken),
+            whole=present(saved, baseline, path) if options.prune else None,
+            drift=options.drift,
+        )
+    except BaselineError as error:
+        raise BaselineError(_here(str(error))) from error
+    except (
+        ValueError
+    ) as error:  # such as an infinite yardstick; files are formatted before any write
+        raise RecordError(f"{path}: what it holds cannot be kept: {error}") from error
     lines = accepted_lines(acceptance, found.false_alarm, options.root)
     lines += [f"left out {case}: {why}" for case, why in left.items()]
     lines += _unshaken(taken, acceptance)
     width = shutil.get_terminal_size().columns
-    text = "\n".join(wrapped(lines, width))
-    sys.stdout.write(text.replace("--dlbench-accept=drift", "--drift") + "\n")
+    for line in wrapped(map(_here, lines), width):
+        sys.stdout.write(f"{line}\n")
+
+
+def _here(text: str) -> str:
+    """Return what an accept says, with this command's option in place of pytest's."""
+    return text.replace("--dlbench-accept=drift", "--drift")
 
 
 def acceptable_records(
@@ -147,15 +165,19 @@ def acceptable_records(
     from dlbench.gate.accepting import acceptable
 
     if saved.session is not None and saved.session["quick"]:
-        raise BaselineError(f"{path}: a quick look is no baseline; nothing was written")
+        raise BaselineError(
+            f"{path}: a quick look is no baseline, so nothing was written: train "
+            "it without --dlbench-quick"
+        )
     if not chosen:
         raise BaselineError(f"{path}: no case that is asked for is in it; nothing was written")
-    judged = [_as_passed(record, saved.records) for record in chosen]
+    gated = {one["case"] for one in saved.records if taken_of(one, path, _by_the_gate)}
+    judged = [_as_passed(record, gated) for record in chosen]
     failed = [record for record in judged if record["outcome"] in FAILED]
     if failed:
-        cases = list(dict.fromkeys(_id(record) for record in failed))
+        cases = list(dict.fromkeys(case_id(record) for record in failed))
         named = "; ".join(
-            f"{_id(record)}: {record['message'] or record['outcome']}"
+            f"{case_id(record)}: {record['message'] or record['outcome']}"
             for record in failed[:MOST_NAMED]
         )
         more = f"; and {len(cases) - MOST_NAMED} more" if len(cases) > MOST_NAMED else ""
@@ -165,7 +187,7 @@ def acceptable_records(
         )
     reasons = [(record, acceptable(record) or _unread(record)) for record in judged]
     taken = [record for record, why in reasons if not why]
-    left = {_id(record): why for record, why in reasons if why}
+    left = {case_id(record): why for record, why in reasons if why}
     if not taken:
         listed = "; ".join(f"{case}: {why}" for case, why in list(left.items())[:MOST_NAMED])
         raise BaselineError(f"{path}: no case passed, so nothing was written: {listed}")
@@ -237,21 +259,19 @@ def _not_whole(saved: Run) -> str:
     return ""
 
 
-def _as_passed(record: Record, records: Sequence[Record]) -> Record:
+def _as_passed(record: Record, gated: Collection[str]) -> Record:
     """Return a record whose test the gate alone failed as one that passed.
 
     The gate judges when a test's body is done, so that its sentence as the failure says that the
     test itself passed. Under an accept the gate reports and does not fail.
     """
-    same_test = [other for other in records if other["case"] == record["case"]]
-    if record["outcome"] == "failed" and any(_by_the_gate(other) for other in same_test):
+    if record["outcome"] == "failed" and record["case"] in gated:
         return {**record, "outcome": "passed", "message": None}
     return record
 
 
 def _by_the_gate(record: Record) -> bool:
-    from typing import get_args
-
+    """Return whether the gate's own sentence is what a test failed with."""
     from dlbench.gate import Expect
     from dlbench.gate.recorded import verdict_in
     from dlbench.gate.wording import sentence
@@ -260,7 +280,8 @@ def _by_the_gate(record: Record) -> bool:
     if verdict is None:
         return False
     said = (sentence(verdict, expected=word) for word in ("", *get_args(Expect)))
-    return record["message"] in {text.splitlines()[0].strip() for text in said}
+    message = (record["message"] or "").removeprefix("Failed: ")  # pytest's name for the exception
+    return message in {text.splitlines()[0].strip() for text in said}
 
 
 def _unread(record: Record) -> str:
@@ -282,7 +303,3 @@ def _unshaken(taken: Sequence[Record], acceptance: Acceptance) -> list[str]:
             "--dlbench-accept` measures how far rounding moves them; their margins hold all the same"
         )
     ]
-
-
-def _id(record: Record) -> str:
-    return record["case"] + (f" name={record['name']}" if record["name"] is not None else "")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dlbench.cli.compare_sides import Compared, Side
+    from dlbench.cli.compare_view import View
 
 FORMATS = ("table", "markdown", "json", "csv", "latex")
 SORTS = ("verdict", "effect", "case")
@@ -20,24 +21,26 @@ BASELINE = "baseline"
 
 EPILOG = """\
 examples:
-  dlbench compare 0007 latest                two saved runs: what got worse, by how much, how sure
-  dlbench compare branch:main last           the last run against the only one saved on main
-  dlbench compare baseline last              against what was accepted, as the gate does
-  dlbench compare keras-3.14 keras-3.15 keras-3.16   each against the first
+  dlbench compare 0007 latest      what got worse, by how much, how sure
+  dlbench compare branch:main last      the last run, the only one of main
+  dlbench compare baseline last    against what was accepted, as the gate does
+  dlbench compare keras-3.14 keras-3.15 keras-3.16    each against the first
   dlbench compare 7 8 -k adam --metric training_loss --sort effect
-  dlbench compare 7 8 --only worse --format markdown   for a comment on GitHub
-  dlbench compare 7 8 --format latex         mean ± standard deviation over seeds, for a paper
-  dlbench compare 7 8 --plot figures         both runs' curves over each other, a figure a case
+  dlbench compare 7 8 --only worse --format markdown    a comment on GitHub
+  dlbench compare 7 8 --format latex    mean ± standard deviation over seeds
+  dlbench compare 7 8 --plot figures    curves over each other, a figure a case
 
-A case's verdict is the gate's: the same seeds are paired, and each effect stands with its interval
-at the level of the decision. The error rate (dlbench_false_alarm, 1 %) is divided over all gates of
-A, so that no more than 1 in 100 comparisons finds something worse where nothing changed. A step's
-time is shown with its ratio and never fails.
-Where B has fewer seeds than A, those that both have are compared, 5 at least.
+A case's verdict is the gate's: the same seeds are paired, and each effect
+stands with its interval at the level of the decision. The error rate
+(dlbench_false_alarm, 1 %) is divided over all gates of A, so that no more than
+1 in 100 comparisons finds a case worse where nothing changed. A step's time is
+shown with its ratio and never fails. Where B has fewer seeds than A, those
+that both have are compared, 5 at least.
 
-exit codes: 0 nothing worse, 2 bad input, 1 what the gate would fail: a case worse or incomparable,
-missing in B where B is complete, or the suite as a whole worse. --metric, --only and --sort choose
-what is shown, and change no exit code; -k chooses what is compared.
+exit codes: 0 nothing worse, 2 bad input, 1 what the gate would fail: a case
+worse or incomparable, or missing in B where B is complete, or the suite worse
+as a whole. --metric, --only and --sort choose what is shown, and change no
+exit code; -k chooses what is compared.
 """
 
 
@@ -45,7 +48,7 @@ def add_to(commands: Any) -> None:
     """Declare the command."""
     compare = commands.add_parser(
         "compare",
-        help="compare saved runs: what got worse, by how much, how sure",
+        help="compare saved runs: what got worse, how sure",
         description="Compares saved runs, each with the first, by the rules of the gate.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -64,10 +67,10 @@ def add_to(commands: Any) -> None:
     compare.add_argument(
         "--sort", choices=SORTS, default="verdict", help="the order of cases (default: verdict)"
     )
+    compare.add_argument("--only", choices=("worse",), help="show only what the gate would fail")
     compare.add_argument(
-        "--only", choices=("worse",), help="show only what the gate would fail; the exit code stays"
+        "--plot", metavar="DIR", type=Path, help="draw a figure of each case shown"
     )
-    compare.add_argument("--plot", metavar="DIR", type=Path, help="draw a figure a case")
     compare.add_argument(
         "--baseline", metavar="DIR", type=Path,
         help="where the accepted files lie (default: as pytest is configured here)",
@@ -86,6 +89,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from dlbench.cli.accepted import configured
     from dlbench.cli.compare_sides import compared
+    from dlbench.cli.compare_view import View
     from dlbench.cli.selection import selected
 
     meant = selected((), options.k)
@@ -94,11 +98,12 @@ def run(options: argparse.Namespace) -> int:
     found = [compared(a, b, meant, here.false_alarm) for b in others]
     if not any(one.common for one in found):
         raise NotFoundError(_nothing_common(a, others, options.k))
-    sys.stdout.write(_text(found, options))
+    view = View.of(found, options.metric, options.sort, only_failing=options.only is not None)
+    sys.stdout.write(_text(found, view, options.format))
     if options.plot is not None:
         from dlbench.cli.compare_figures import draw
 
-        for path in draw(found, options.plot):
+        for path in draw(found, view, options.plot):
             sys.stderr.write(f"{path}\n")
     return int(any(one.failed for one in found))
 
@@ -129,22 +134,15 @@ def _sides(options: argparse.Namespace) -> tuple[Side, list[Side]]:
     return saved_side(find(options.a, storage)), others
 
 
-def _text(found: Sequence[Compared], options: argparse.Namespace) -> str:
+def _text(found: Sequence[Compared], view: View, form: str) -> str:
     from dlbench.cli import compare_formats as formats
-    from dlbench.cli.compare_view import View
-
-    view = View.of(found, options.metric, options.sort, only_failing=options.only is not None)
-    if options.format == "table":
-        return formats.as_table(found, view)
-    if options.format == "markdown":
-        return formats.as_markdown(found, view)
-    if options.format == "json":
-        return formats.as_json(found, view)
-    if options.format == "csv":
-        return formats.as_csv(found, view)
     from dlbench.cli.compare_latex import as_latex
 
-    return as_latex(found, view)
+    write = {
+        "table": formats.as_table, "markdown": formats.as_markdown, "json": formats.as_json,
+        "csv": formats.as_csv, "latex": as_latex,
+    }  # fmt: skip
+    return write[form](found, view)
 
 
 def _nothing_common(a: Side, others: Sequence[Side], expression: str | None) -> str:

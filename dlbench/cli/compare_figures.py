@@ -13,7 +13,7 @@ import seaborn as sns
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from dlbench.cli.compare_sides import read
+from dlbench.cli.accepted import taken_of
 from dlbench.gate.wording import cell, clean
 from dlbench.history.files import write_atomically
 from dlbench.report.formatting import humanized, shortened
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from dlbench.cli.compare_sides import Compared, Row, Side
+    from dlbench.cli.compare_view import View
 
 HEIGHT = 3.0
 """Inches, of a row of panels."""
@@ -58,11 +59,12 @@ FAR = 10.0
 DPI = 160
 
 
-def draw(found: Sequence[Compared], folder: Path) -> Iterator[Path]:
-    """Draw every case that was trained on both sides, as PNG and SVG; yield the PNGs' paths.
+def draw(found: Sequence[Compared], view: View, folder: Path) -> Iterator[Path]:
+    """Draw each case shown that both sides trained, as PNG and SVG; yield the PNGs' paths.
 
     Args:
         found: comparisons of saved runs.
+        view: what is shown of them.
         folder: where to; made if it is not there.
 
     Raises:
@@ -70,8 +72,8 @@ def draw(found: Sequence[Compared], folder: Path) -> Iterator[Path]:
         OSError: a file that cannot be written.
     """
     taken: set[str] = set()
-    for place, one in enumerate(found):
-        for row in one.rows:
+    for place, (one, rows) in enumerate(zip(found, view.rows, strict=True)):
+        for row in rows:
             both = _both(one, row)
             if both is None:
                 continue
@@ -179,7 +181,7 @@ def _both(one: Compared, row: Row) -> Both | None:
     pairs = ((one.a, row.old_record), (one.b, row.new_record))
     if any(record is None or record["runs"] is None for _, record in pairs):
         return None
-    runs = tuple(_runs(side, row.case, record) for side, record in pairs)
+    runs = tuple(_runs(side, record) for side, record in pairs)
     labels = tuple(
         _label(letter, side, each)
         for letter, (side, _), each in zip("AB", pairs, runs, strict=True)
@@ -193,8 +195,8 @@ def _label(letter: str, side: Side, runs: Runs) -> str:
     return f"{letter}  {shortened(side.label, 40)}{failed}"
 
 
-def _runs(side: Side, case: str, record: Any) -> Runs:
-    return read(side, case, record, lambda known: Runs.from_builtins(known["runs"] or {}))
+def _runs(side: Side, record: Any) -> Runs:
+    return taken_of(record, side.path, lambda known: Runs.from_builtins(known["runs"] or {}))
 
 
 def _title(row: Row) -> str:

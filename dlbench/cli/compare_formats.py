@@ -81,12 +81,12 @@ def _section(one: Compared, rows: Sequence[Row], view: View, width: int) -> Iter
     for row in rows:
         style = STYLES.get(row.verdict.shown, "") or ("yellow" if row.failed else "")
         yield from _wrapped(
-            f"{cell(row.verdict):<{VERDICT}} {shown(view.name(row))}", width, style, "bold"
+            f"{cell(row.verdict):<{VERDICT}} {view.name(row)}", width, style, "bold"
         )
         for line in table.get(row.case, ()):
             yield Text(_aligned(_cells(line), widths), style=STYLES.get(line.word, ""))
         for remark in remarks(row):
-            yield from _wrapped(f"{INDENT}{shown(remark)}", width, "dim")
+            yield from _wrapped(f"{INDENT}{remark}", width, "dim")
     if rows:
         yield Text()
     for text in _closing(one, rows):
@@ -126,7 +126,8 @@ def _described(side: Side) -> str:
 
 
 def _wrapped(text: str, width: int, style: str = "", rest: str = "") -> Iterable[Text]:
-    """Yield a text's lines; what follows a verdict's column may have another style."""
+    """Yield a text's lines, harmless; what stands in a verdict's column may have another style."""
+    text = shown(text)
     indent = " " * (len(text) - len(text.lstrip()))
     for place, line in enumerate(
         textwrap.wrap(text, width, subsequent_indent=f"{indent}    ", break_on_hyphens=False)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dlbench.cli.words import shown
-from dlbench.errors import NotFoundError
 from dlbench.gate.comparisons import failed
 from dlbench.gate.entry import TRAINING_LOSS
 from dlbench.gate.wording import name_of
@@ -32,20 +31,17 @@ NOTE = "% mean and standard deviation over the seeds that trained; (n) of how ma
 DIGITS = 2
 """Of a standard deviation; the mean has as many decimals."""
 
+ROUNDING = 1e-9
+"""A smaller share of the mean is no deviation."""
+
 
 def as_latex(found: Sequence[Compared], view: View) -> str:
-    """Return one table with a column a run, for booktabs; the first run is the first column.
-
-    Raises:
-        NotFoundError: there is nothing with seeds to show.
-    """
+    """Return one table with a column a run, for booktabs; the first run is the first column."""
     cases: dict[str, list[Row | None]] = {}
     for place, rows in enumerate(view.rows):
         for row in rows:
             cases.setdefault(row.case, [None] * len(found))[place] = row
     body = [line for among in cases.values() for line in _lines(among, view)]
-    if not body:
-        raise NotFoundError("there is no metric by seed to put into a LaTeX table")
     labels = [found[0].a.label, *(one.b.label for one in found)]
     head = f"case & metric & {' & '.join(map(escaped, labels))} \\\\"
     return "\n".join([
@@ -86,12 +82,8 @@ def _spread(metric: str, entry: Entry | None) -> str:
     count = f" ({known.size})" if known.size < values.size else ""
     if not math.isfinite(deviation):
         return f"${mean:.4g}${count}"
-    places = _decimals(deviation or abs(mean) / 100)
+    if deviation <= ROUNDING * abs(mean):
+        return f"${mean:.4g} \\pm 0${count}"
+    power = int(f"{deviation:.{DIGITS - 1}e}".partition("e")[2])
+    places = min(9, max(0, DIGITS - 1 - power))
     return f"${mean:.{places}f} \\pm {deviation:.{places}f}${count}"
-
-
-def _decimals(deviation: float) -> int:
-    """Return the decimals with which two digits of a deviation count."""
-    if deviation <= 0:
-        return DIGITS
-    return min(9, max(0, DIGITS - 1 - math.floor(math.log10(deviation))))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from dlbench.errors import DlbenchError, ExperimentError, GateError, RecordError
+from dlbench.cli.accepted import case_id, taken_of
+from dlbench.errors import GateError, RecordError
 from dlbench.gate.drift import case_of
 from dlbench.gate.entry import TRAINING_LOSS, Entry, entry_of
 from dlbench.gate.incomparable import FIRST_LOOK
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from dlbench.history.naming import Saved
     from dlbench.history.record import Record
     from dlbench.history.run import Session
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ def saved_side(saved: Saved) -> Side:
     """
     run = read_run(saved.path)
     records = {
-        _id(record): record
+        case_id(record): record
         for record in run.records
         if record["parameters" if record["kind"] == "parameters" else "runs"] is not None
     }
@@ -192,7 +191,7 @@ def _row(case: str, a: Side, b: Side, old: Entry | None, rules: Rules) -> Row:
         assert old is not None  # noqa: S101 - the case is on one of the sides
         return Row(case, missing(old), b.complete, old, None, *records)
     floor = old.floor if old is not None else None
-    new = read(b, case, record, lambda one: entry_of(one, floor=floor))
+    new = taken_of(record, b.path, lambda one: entry_of(one, floor=floor))
     if old is None:
         return Row(case, unknown_case(new), failed=False, new=new, new_record=record)
     verdict = _verdict(old, new, rules)
@@ -213,7 +212,7 @@ def _verdict(old: Entry, new: Entry, rules: Rules) -> Verdict:
 def _entries(a: Side, rules: Mapping[str, Rules], false_alarm: float) -> dict[str, Entry]:
     """Return A's entries with the error rate of each of their tests."""
     made = {
-        case: read(a, case, record, lambda one, case=case: _first(one, rules[case]))  # type: ignore[misc]
+        case: taken_of(record, a.path, lambda one, case=case: _first(one, rules[case]))  # type: ignore[misc]
         for case, record in a.records.items()
     }
     tests = sum(len(tests_of(entry, rules[case])) for case, entry in made.items())
@@ -233,23 +232,5 @@ def _rules(a: Side, b: Side, case: str) -> Rules:
     for side in (a, b):
         record = side.records.get(case)
         if record is not None and record.get("gate"):
-            return read(side, case, record, rules_in)
+            return taken_of(record, side.path, rules_in)
     return Rules()
-
-
-def read(side: Side, case: str, record: Record, take: Callable[[Record], _T]) -> _T:
-    """Return what is taken of a record.
-
-    Raises:
-        RecordError: the record is damaged; it names the file and the case.
-    """
-    damage = (TypeError, ValueError, KeyError, AttributeError, OverflowError, ExperimentError)
-    try:
-        return take(record)
-    except damage as error:
-        kind = "" if isinstance(error, DlbenchError) else f"{type(error).__name__}: "
-        raise RecordError(f"{side.path}: {case} cannot be read: {kind}{error}") from error
-
-
-def _id(record: Record) -> str:
-    return record["case"] + (f" name={record['name']}" if record["name"] is not None else "")

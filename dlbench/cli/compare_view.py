@@ -12,7 +12,7 @@ from dlbench.gate.comparisons import failed, pair
 from dlbench.gate.drift import medians
 from dlbench.gate.entry import STEPS_TO_TARGET, TRAINING_LOSS, Entry
 from dlbench.gate.rules import FAILED, PARAMETERS, POINTS
-from dlbench.gate.telling import QUIET
+from dlbench.gate.telling import QUIET, WORST_FIRST
 from dlbench.gate.verdict import SEVERITY, SHOWN
 from dlbench.gate.wording import amount, details, interval, name_of
 from dlbench.report.formatting import number, seconds, whole
@@ -138,10 +138,10 @@ def remarks(row: Row) -> list[str]:
         told.append("only in B")
     outcomes = [record and record["outcome"] for record in (row.old_record, row.new_record)]
     told += [
-        f"its test did not pass in {side}, it {outcome}" if outcome == "failed" else f"in {side}: {outcome}"
+        f"its test in {side}: {outcome}"
         for side, outcome in zip("AB", outcomes, strict=True)
         if outcome and outcome != "passed"
-    ]  # fmt: skip
+    ]
     quiet = replace(verdict, drift=())
     if (
         row.old is not None and not row.old.yardstick
@@ -234,7 +234,9 @@ def _by_effect(row: Row) -> tuple[object, ...]:
 
 
 def _by_verdict(row: Row) -> tuple[object, ...]:
-    return (not row.failed, -SEVERITY.index(row.verdict.degree), *_by_effect(row))
+    degree = row.verdict.degree
+    loud = WORST_FIRST.index(degree) if degree in WORST_FIRST else len(WORST_FIRST)
+    return (not row.failed, loud, -SEVERITY.index(degree), *_by_effect(row))
 
 
 _ORDERS = {"case": _by_case, "effect": _by_effect, "verdict": _by_verdict}

@@ -108,7 +108,7 @@ def _without_rate(experiment: Experiment) -> str:
     fields = experiment.to_builtins()
     optimizer = {k: v for k, v in dict(fields["optimizer"]).items() if k != "learning_rate"}  # type: ignore[arg-type]
     shared = {k: v for k, v in fields.items() if k not in {"id", "optimizer"}}
-    return digest([shared, optimizer, experiment.seeds])
+    return digest([shared, optimizer, experiment.seeds, experiment.probes])
 
 
 def _fit(experiments: Sequence[Experiment], on_progress: OnProgress) -> list[Runs]:

@@ -14,8 +14,11 @@ import torch
 from dlbench.backend import moving_averages, nan_in_losses, seeded
 from dlbench.engines.draws import portable_draws
 from dlbench.engines.evaluation import constant_loss, evaluate, runs_of
+from dlbench.engines.probes import Prober
+from dlbench.engines.program import Program
 from dlbench.engines.state import initial_digest, state_of
-from dlbench.errors import ExperimentError
+from dlbench.engines.tracing import traceable_keras
+from dlbench.errors import EngineError, ExperimentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,6 +36,7 @@ def train_by_fit(experiment: Experiment, on_progress: OnProgress) -> Runs:
         on_progress: told of every update.
     """
     total = experiment.steps * len(experiment.seeds)
+    prober = _prober(experiment) if experiment.probes else None
     readings: list[dict[str, list[float]]] = []
     starts = []
     for number, seed in enumerate(experiment.seeds):
@@ -40,18 +44,37 @@ def train_by_fit(experiment: Experiment, on_progress: OnProgress) -> Runs:
         def on_step(step: int, before: int = number * experiment.steps) -> None:
             on_progress(before + step, total)
 
-        curves, start = _run(experiment, seed, on_step)
+        curves, start = _run(experiment, seed, on_step, prober)
         readings.append(curves)
         starts.append(start)
     by_name = {name: np.array([run[name] for run in readings]) for name in readings[0]}
     return runs_of(experiment, by_name, starts, constant_loss(experiment.workload), "fit")
 
 
+def _prober(experiment: Experiment) -> Prober:
+    """Return what reads the probes, by a model of its own.
+
+    Raises:
+        EngineError: the loss cannot be differentiated by `torch.func`, as probes do.
+    """
+    try:
+        with seeded(experiment.seeds[0]), as_fit_trains(), traceable_keras():
+            model = compiled(experiment)
+            model.optimizer.build(model.trainable_variables)
+            prober = Prober(experiment, Program(experiment, model), state_of(model))
+            prober.check()
+    except Exception as error:
+        raise EngineError(
+            f"probes of {experiment.workload.name!r} cannot be read: {error}; train it without"
+        ) from error
+    return prober
+
+
 def _run(
-    experiment: Experiment, seed: int, on_step: Callable[[int], None]
+    experiment: Experiment, seed: int, on_step: Callable[[int], None], prober: Prober | None
 ) -> tuple[dict[str, list[float]], str]:
     """Train one run; return its curves, a value a point, and the digest of its initial weights."""
-    reader = _Reader(experiment, on_step, experiment.points)
+    reader = _Reader(experiment, on_step, experiment.points, prober)
     with seeded(seed):
         model = compiled(experiment)
         start = initial_digest(model)
@@ -164,12 +187,19 @@ class _Reader(keras.callbacks.Callback):  # type: ignore[misc]
     """Reads the curves at the points, and ends the run at the last of them."""
 
     def __init__(
-        self, experiment: Experiment, on_step: Callable[[int], None], points: tuple[int, ...]
+        self,
+        experiment: Experiment,
+        on_step: Callable[[int], None],
+        points: tuple[int, ...],
+        prober: Prober | None = None,
     ) -> None:
         super().__init__()
         self.experiment = experiment
         self.on_step = on_step
         self.points = points
+        self.prober = prober
+        self.before: list[torch.Tensor] = []
+        """The run's state before the update that is being made, where a probe will ask for it."""
         self.step = 0
         self.diverged = False
         """Whether the weights are no longer finite: NaN stays NaN, the points to come are known."""
@@ -180,6 +210,12 @@ class _Reader(keras.callbacks.Callback):  # type: ignore[misc]
         del logs
         self._read()
         self.on_step(0)
+
+    def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
+        """Keep the state before an update after which probes are read."""
+        del batch, logs
+        if self.prober and self.step + 1 in self.points:
+            self.before = _stacked(self.model)
 
     def on_train_batch_end(self, batch: int, logs: object = None) -> None:
         """Read where a point is due; stop at the last update, or once the weights are NaN."""
@@ -197,10 +233,20 @@ class _Reader(keras.callbacks.Callback):  # type: ignore[misc]
         if optimizer.use_ema:
             averaged = values if self.step == 0 else self._with_averaged_weights()
             values |= {f"ema_{name}": value for name, value in averaged.items()}
+        if self.prober:
+            values |= self._probed(self.prober, values["loss"])
         self.readings[self.step] = values
         if math.isnan(values["loss"]) and not _finite(self.model):
             self.diverged = True
             self.model.stop_training = True
+
+    def _probed(self, prober: Prober, loss: float) -> dict[str, float]:
+        state = _stacked(self.model)
+        if self.step == 0:
+            prober.start(state)
+        with traceable_keras():
+            found = prober.read(state, self.before or state, np.array([loss]))
+        return {name: float(value[0]) for name, value in found.items()}
 
     def _with_averaged_weights(self) -> dict[str, float]:
         """Return the curves' values for the optimizer's moving average of the weights."""
@@ -221,6 +267,11 @@ class _Reader(keras.callbacks.Callback):  # type: ignore[misc]
         missing = dict.fromkeys(names, math.nan)
         read = [self.readings.get(point, missing) for point in self.points]
         return {name: [values[name] for values in read] for name in names}
+
+
+def _stacked(model: keras.Model) -> list[torch.Tensor]:
+    """Return a copy of a run's state as that of one run among many."""
+    return [part[None] for part in state_of(model)]
 
 
 def _finite(model: keras.Model) -> bool:

@@ -6,7 +6,6 @@ The gate's yardstick for "no more than rounding" is how far such a run ends from
 from __future__ import annotations
 
 import copy
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,16 +20,17 @@ if TYPE_CHECKING:
 
 ULPS = 8
 """Units in the last place of the weights' type: about what a reordered sum differs by."""
-FLOOR = 0.01
-"""The share of the model's weight scale that is added, so that weights of zero move too."""
 
 
 def perturbed(experiment: Experiment) -> Experiment:
     """Return the experiment with each run's initial weights moved by rounding's size.
 
-    Each trainable weight w moves up or down by `8 eps (|w| + 0.01 s)`, with eps the spacing of its
-    type at 1 and s the root mean square of all trainable weights. Which way is drawn from the
-    weights themselves: no generator is touched, and the same seed gives the same start again.
+    Each trainable weight w moves up or down by `8 eps |w|`, with eps the spacing of its type at 1.
+    Zeros stay: rounding leaves an exact 0 what it is, and a bias that starts there decides, where
+    the inputs are 0 too, on which side of a ReLU's kink a sum falls. Moving it by 1e-8 moved the
+    training loss of a convolutional network on digits by 2e-3 in the median run, 7,000 times as far
+    as moving all other weights. Which way is drawn from the weights themselves: no generator is
+    touched, and the same seed gives the same start again.
     """
     workload = experiment.workload
 
@@ -48,10 +48,8 @@ def perturbed(experiment: Experiment) -> Experiment:
 
 def _move(model: keras.Model) -> None:
     generator = np.random.default_rng(int(initial_digest(model), 16))
-    weights = [variable.value.detach() for variable in model.trainable_variables]
-    squares = sum(float(weight.double().square().sum()) for weight in weights)
-    scale = math.sqrt(squares / max(1, sum(weight.numel() for weight in weights)))
-    for variable, weight in zip(model.trainable_variables, weights, strict=True):
-        sizes = ULPS * torch.finfo(weight.dtype).eps * (weight.double().abs() + FLOOR * scale)
+    for variable in model.trainable_variables:
+        weight = variable.value.detach()
+        sizes = ULPS * torch.finfo(weight.dtype).eps * weight.double().abs()
         signs = torch.from_numpy(generator.choice([-1.0, 1.0], size=weight.shape)).to(sizes)
         variable.assign((weight.double() + signs * sizes).to(weight.dtype))

@@ -19,6 +19,7 @@ from dlbench.engines.compilation import compiled_step, worth_compiling
 from dlbench.engines.evaluation import constant_loss, runs_of
 from dlbench.engines.fit import as_fit_trains, compile_as, compiled
 from dlbench.engines.memory import Budget, is_out_of_memory, measured_budget, threads_for
+from dlbench.engines.probes import Prober
 from dlbench.engines.program import Program, take, trace
 from dlbench.engines.proof import prove, updates_to_prove
 from dlbench.engines.state import Lane, initial_digest, state_of
@@ -87,6 +88,7 @@ class _Trainer:
         self.data = _tensors(data.train)
         self.validation = None if data.validation is None else _tensors(data.validation)
         self.program = Program(self.experiment, self.model)
+        self.prober = self._prober() if self.experiment.probes else None
         self.proved = False
         self._schedules = {
             id(experiment): schedule_of(experiment.optimizer.build())
@@ -158,11 +160,18 @@ class _Trainer:
         state, starts = _stacked(lanes)
         proving = 0 if self.proved else min(updates_to_prove(experiment), experiment.steps)
         readings = {0: self._read(state, 0, budget)}
+        if self.prober:
+            self.prober.start(state)
+            readings[0] |= self._probed(self.prober, state, state, readings[0])
         for number, rows in enumerate(_rows(lanes, state[0].device)):
-            state = self._step(lanes, state, rows, number)
             step = number + 1
+            probing = self.prober if step in experiment.points else None
+            last = state if probing else []
+            state = self._step(lanes, state, rows, number)
             if step in experiment.points or step == proving:
                 readings[step] = self._read(state, step, budget)
+            if probing:
+                readings[step] |= self._probed(probing, state, last, readings[step])
             if step == proving:
                 prove(lanes, self.program.names(), state, readings, step)
                 self.proved = True
@@ -231,6 +240,17 @@ class _Trainer:
             averaged = self._measured(self.program.averaged(state), budget) if step else values
             values |= {f"ema_{name}": value for name, value in averaged.items()}
         return values
+
+    def _prober(self) -> Prober:
+        with _keras_for_many():
+            return Prober(self.experiment, self.program, state_of(self.model))
+
+    @staticmethod
+    def _probed(
+        prober: Prober, state: State, before: State, values: dict[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        with _keras_for_many():
+            return prober.read(state, before, values["loss"])
 
     def _measured(self, state: State, budget: Budget) -> dict[str, np.ndarray]:
         values = self._on(self.data, state, budget)

@@ -110,11 +110,12 @@ def wants_more(verdict: Verdict, accepted: Entry, new: Entry) -> bool:
 
     It would where a gate's mean lies beyond its margin and the pairs that show it are within the
     baseline's; where a gate that cannot tell would with them; where as large a share of failures
-    among them would be an excess.
+    among them would be an excess. No more than rounding is no reason against it: where rounding
+    moves a case far, a slow-down hides in it.
     """
     if not 0 < verdict.seeds < len(accepted.seeds):
         return False
-    if verdict.degree in {"regressed", "rounding", "identical", "incomparable"}:
+    if verdict.degree in {"regressed", "identical", "incomparable"}:
         return False
     alpha, growth = (accepted.alpha or 0.0) * SHARES["last"], len(accepted.seeds) / verdict.seeds
     return any(

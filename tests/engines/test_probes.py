@@ -11,17 +11,20 @@ import pytest
 import torch
 
 from dlbench.backend import as_tensors, seeded, true_float64
-from dlbench.engines import probes
+from dlbench.engines import probes, train, train_sweep
 from dlbench.engines.fit import as_fit_trains, compiled
 from dlbench.engines.program import Program
 from dlbench.engines.state import state_of
 from dlbench.engines.tracing import traceable_keras
-from dlbench.errors import ExperimentError
-from dlbench.experiment import Experiment, Workload
+from dlbench.errors import EngineError, ExperimentError
+from dlbench.experiment import PROBES, Experiment, Workload
 from dlbench.theory import descent, minibatches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from dlbench.engines import Engine
+    from dlbench.runs import Runs
 
 layers = keras.layers
 SAMPLES = 12
@@ -36,12 +39,12 @@ def exact() -> Iterator[None]:
         yield
 
 
-def experiment(build: Callable[[], keras.Model], *, loss: str = "mse") -> Experiment:
+def experiment(build: Callable[[], keras.Model], *, loss: Any = "mse", **how: Any) -> Experiment:
     """Return an experiment of three runs on few samples of 3 inputs."""
     generator = np.random.default_rng(0)
     x, y = generator.normal(size=(SAMPLES, 3)), generator.normal(size=(SAMPLES, 1))
     problem = Workload(name="few", model=build, data=(x, y), loss=loss, metrics=["mae"])
-    return Experiment(problem, learning_rate=0.1, steps=1, seeds=3)
+    return Experiment(problem, **{"learning_rate": 0.1, "steps": 1, "seeds": 3} | how)
 
 
 def dense(activation: str | None = "tanh") -> keras.Model:
@@ -90,7 +93,7 @@ def data(of: Experiment) -> tuple[Any, Any, Any]:
 def one(of: Experiment, names: list[str], model: keras.Model) -> dict[str, float]:
     """Return what probes say of one run."""
     state = state_of(model)
-    found = probes.read(names, Program(of, model), state, state, probes.probed(data(of)))
+    found = probes.read(names, Program(of, model), state, state, state, probes.probed(data(of)))
     return {name: value.item() for name, value in found.items()}
 
 
@@ -103,6 +106,16 @@ def gradients(of: Experiment, model: keras.Model) -> np.ndarray:
         loss = ((model(x[at : at + 1], training=False) - y[at : at + 1]) ** 2).mean()
         rows.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, weights)]))
     return torch.stack(rows).numpy()
+
+
+def quadratic(curvature: torch.Tensor) -> probes.Probed:
+    """Return a run at the optimum of a quadratic loss of a diagonal Hessian."""
+    weights = [torch.zeros_like(curvature)]
+
+    def loss(w: list[torch.Tensor], _: slice) -> torch.Tensor:
+        return (curvature * w[0] ** 2).sum() / 2
+
+    return probes.Probed(weights, weights, weights, loss, SAMPLES, ["w"])
 
 
 @pytest.mark.parametrize("build", [dense, linear, normalized, wrapped])
@@ -135,22 +148,16 @@ def test_sharpness_of_least_squares() -> None:
 
 def test_a_flat_direction_is_not_the_sharpest() -> None:
     """Where the largest eigenvalue by size is negative, the largest is still the positive one."""
-    weights = [torch.tensor([0.0, 0.0, 0.0], dtype=torch.float64)]
-    curvature = torch.tensor([1.0, -5.0, 0.0], dtype=torch.float64)
-    run = probes.Probed(
-        weights, weights, lambda w, _: (curvature * w[0] ** 2).sum() / 2, SAMPLES, ["w"]
-    )
+    run = quadratic(torch.tensor([1.0, -5.0, 0.0], dtype=torch.float64))
     assert probes.sharpness(run)["sharpness"].item() == pytest.approx(1, rel=1e-12)
 
 
 def test_sharpness_of_many_parameters() -> None:
     """Among 400 eigenvalues, thirty iterations find the largest to a thousandth."""
     eigenvalues = torch.linspace(0, 1, 400, dtype=torch.float64) ** 2 * 10
-    weights = [torch.zeros(400, dtype=torch.float64)]
-    run = probes.Probed(
-        weights, weights, lambda w, _: (eigenvalues * w[0] ** 2).sum() / 2, SAMPLES, ["w"]
+    assert probes.sharpness(quadratic(eigenvalues))["sharpness"].item() == pytest.approx(
+        10, rel=1e-3
     )
-    assert probes.sharpness(run)["sharpness"].item() == pytest.approx(10, rel=1e-3)
 
 
 @pytest.mark.parametrize("build", [dense, wrapped])
@@ -212,8 +219,21 @@ def test_distance() -> None:
     start = state_of(model)
     for variable in model.trainable_variables:
         variable.assign(2 * variable.value)
-    found = probes.read(["distance"], Program(of, model), state_of(model), start, data(of))
+    state = state_of(model)
+    found = probes.read(["distance"], Program(of, model), state, state, start, data(of))
     assert found["distance"].item() == pytest.approx(1, rel=1e-12)
+
+
+def test_update_ratio() -> None:
+    """Weights that grew by a tenth in an update moved by a tenth of their length before it."""
+    of = experiment(dense)
+    model = models(of)[0]
+    before = state_of(model)
+    for variable in model.trainable_variables:
+        variable.assign(1.1 * variable.value)
+    state = state_of(model)
+    found = probes.read(["update_ratio"], Program(of, model), state, before, state, data(of))
+    assert found["update_ratio"].item() == pytest.approx(0.1, rel=1e-12)
 
 
 @pytest.mark.parametrize("build", [dense, normalized, wrapped])
@@ -226,7 +246,7 @@ def test_all_runs_at_once(build: Callable[[], keras.Model]) -> None:
     program, samples = Program(of, made[0]), probes.probed(data(of))
 
     def read(state: list[torch.Tensor], start: list[torch.Tensor]) -> dict[str, torch.Tensor]:
-        return probes.read(names, program, state, start, samples)
+        return probes.read(names, program, state, start, start, samples)
 
     together = torch.func.vmap(read)(states, starts)
     for run in range(len(made)):
@@ -246,7 +266,114 @@ def test_probed_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(x, data(of)[0][::3])
 
 
-def test_unknown_probe() -> None:
-    """A typo is refused, with the names that there are."""
-    with pytest.raises(ExperimentError, match="'sharpnes'; probes are a list of sharpness, noise"):
-        probes.check_probes(["sharpnes"])
+def test_every_probe_has_a_name() -> None:
+    """What an experiment may ask for is what can be read."""
+    assert tuple(probes.PROBES) == PROBES
+
+
+@pytest.mark.parametrize("build", [dense, normalized, wrapped])
+def test_in_chunks(build: Callable[[], keras.Model]) -> None:
+    """Samples that do not fit into memory are taken five at a time, with the same values."""
+    of = experiment(build)
+    model = models(of)[0]
+    state, program = state_of(model), Program(of, model)
+    whole, parts = (
+        probes.read(PROBES, program, state, state, state, data(of), chunk) for chunk in (99, 5)
+    )
+    for name, value in whole.items():
+        assert parts[name].item() == pytest.approx(value.item(), rel=1e-9), name
+
+
+def test_few_runs_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that do not fit into memory together are read one after the other."""
+    of = experiment(dense, probes=PROBES)
+    made = models(of)
+    states = [torch.stack(parts) for parts in zip(*map(state_of, made), strict=True)]
+    found = []
+    for passes in (1, 10**9):
+        monkeypatch.setattr(probes, "PASSES", passes)
+        prober = probes.Prober(of, Program(of, made[0]), state_of(made[0]))
+        prober.start(states)
+        found.append(prober.read(states, states, np.zeros(3)))
+    for name, values in found[0].items():
+        np.testing.assert_allclose(found[1][name], values, rtol=1e-9, err_msg=name)
+
+
+def by_both(of: Experiment, **options: Any) -> tuple[Runs, Runs]:
+    """Return the runs of both engines."""
+    return train(of, engine="vectorized", **options), train(of, engine="fit")
+
+
+@pytest.mark.parametrize("build", [dense, normalized, wrapped, lambda: dense("relu")])
+def test_both_engines_read_the_same(build: Callable[[], keras.Model]) -> None:
+    """At every point of every run the probes agree to 1e-8, in true float64."""
+    of = experiment(build, steps=4, seeds=2, batch_size=5, optimizer="adam", probes=PROBES)
+    ours, theirs = by_both(of)
+    assert list(ours.curves) == list(theirs.curves)
+    for name, values in theirs.curves.items():
+        assert values.shape == (2, 5)
+        assert np.isfinite(values).all(), name
+        # Where nothing has moved yet, and where the gradient is 0, it is rounding.
+        np.testing.assert_allclose(ours.curves[name], values, rtol=1e-8, atol=1e-13, err_msg=name)
+
+
+def test_curves_are_those_of_probes() -> None:
+    """At each point: 0 at first for what is relative to the start, and the formula's sharpness."""
+    of = experiment(linear, steps=4, probes=["distance", "sharpness", "update_ratio"])
+    x = np.asarray(data(of)[0])
+    curvature = descent.least_squares(np.column_stack([x, np.ones(SAMPLES)]), x[:, 0]).curvature
+    for runs in by_both(of):
+        assert list(runs.curves)[-3:] == [f"probe_{name}" for name in of.probes]
+        np.testing.assert_allclose(runs.curves["probe_sharpness"], curvature.max(), rtol=1e-10)
+        for name in ("probe_distance", "probe_update_ratio"):
+            assert (runs.curves[name][:, 0] == 0).all()
+            assert (runs.curves[name][:, 1:] > 0).all()
+        # One update from the start both are the same.
+        np.testing.assert_array_equal(
+            runs.curves["probe_distance"][:, 1], runs.curves["probe_update_ratio"][:, 1]
+        )
+
+
+@pytest.mark.parametrize("engine", ["vectorized", "fit"])
+@pytest.mark.parametrize("build", [dense, wrapped])
+def test_probes_change_no_run(build: Callable[[], keras.Model], engine: Engine) -> None:
+    """With probes and without, every other curve is the same bit for bit, and so is the id."""
+    plain, probing = (
+        experiment(build, steps=4, seeds=2, batch_size=5, optimizer="adam", probes=names)
+        for names in ((), PROBES)
+    )
+    assert plain.id == probing.id
+    before, after = train(plain, engine=engine), train(probing, engine=engine)
+    assert before.starts == after.starts
+    for name, values in before.curves.items():
+        np.testing.assert_array_equal(after.curves[name], values, err_msg=name)
+
+
+@pytest.mark.parametrize("engine", ["vectorized", "fit"])
+def test_a_run_that_diverges(engine: Engine) -> None:
+    """Where a run has no loss any more its probes are NaN; the other runs' are what they are."""
+    of = experiment(dense, steps=8, seeds=1, probes=PROBES)
+    slow, fast = train_sweep(
+        [of.varied(learning_rate=rate) for rate in (0.01, 3e38)], engine=engine
+    )
+    diverged = ~np.isfinite(fast.curves["loss"])
+    assert diverged.any()
+    for name in fast.curves:
+        assert np.isnan(fast.curves[name][diverged]).all(), name
+        assert np.isfinite(slow.curves[name]).all(), name
+
+
+def test_a_sweep_shares_its_probes() -> None:
+    """Experiments that ask for other probes are not trained together."""
+    with pytest.raises(ExperimentError, match="differ in more"):
+        train_sweep([experiment(dense), experiment(dense, probes=["distance"])])
+
+
+def test_what_has_no_second_derivative() -> None:
+    """A loss that `torch.func` cannot differentiate is refused by name, before training."""
+
+    def leaves_torch(y: Any, p: Any) -> Any:
+        return ((torch.as_tensor(p.detach().numpy()) - y) ** 2).mean(dim=-1) + 0 * p.mean(dim=-1)
+
+    with pytest.raises(EngineError, match=r"probes of 'few' cannot be read: .*; train it without"):
+        train(experiment(dense, loss=leaves_torch, probes=["sharpness"]))

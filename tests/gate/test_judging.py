@@ -305,6 +305,21 @@ def test_more_seeds_for_a_gate_that_cannot_tell(make_entry: MakeEntry) -> None:
     assert looked(make_entry, failing, failed=range(12), noise=PAIRED)
 
 
+def test_more_seeds_for_a_slow_down_that_may_be_rounding(make_entry: MakeEntry) -> None:
+    """Where rounding moves runs by 0.4 %, 3 % is within ten times that: 32 seeds find it worse."""
+    accepted = replace(make_entry(32), alpha=ALPHA, yardstick=(0.004,) * 32)
+    slower = make_entry(32, worse={"training_loss": 0.03}, noise={"training_loss": 0.015})
+    few = select(slower, range(16))
+    first = compare(accepted, few, Rules(), look="first")
+    assert first.degree == "rounding"
+    assert wants_more(first, accepted, few)
+    assert compare(accepted, slower, Rules(), look="last").degree == "regressed"
+    moved = make_entry(16, noise={"training_loss": 0.004})
+    harmless = compare(accepted, moved, Rules(), look="first")
+    assert harmless.degree == "rounding"
+    assert not wants_more(harmless, accepted, moved)
+
+
 def test_more_seeds_for_failures(make_entry: MakeEntry) -> None:
     """A quarter of the runs newly failing is an excess with 32 seeds; one run would never be."""
     assert looked(make_entry, noise=PAIRED, failed=range(7))

@@ -14,8 +14,10 @@ def test_few_seeds_and_short_runs(suite: Suite) -> None:
     """Three seeds, and no run makes more than 200 updates; a shorter one stays as it is."""
     suite.write("""
         def test_long(convergence):
-            runs = convergence(build, **LEARNS | {"steps": 10**6, "seeds": None})
+            how = {"steps": 10**6, "seeds": None, "probes": ["distance"]}
+            runs = convergence(build, **LEARNS | how)
             assert runs.points[-1] == 200
+            assert list(runs.curves)[-1] == "probe_distance"
 
         def test_short(convergence):
             runs = convergence(build, **LEARNS | {"seeds": None})

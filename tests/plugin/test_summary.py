@@ -47,6 +47,7 @@ def lines_of(
         settings=SimpleNamespace(**{"quick": False, "overridden": ()} | settings),
         problems=problems,
         page=Path("/here", page) if page else None,
+        gate=SimpleNamespace(suite=None, acceptance=None),
         config=SimpleNamespace(invocation_params=SimpleNamespace(dir=Path("/here"))),
     )
     return summary_lines(session, width, color=color)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -31,6 +32,7 @@ from dlbench.experiment import Experiment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
     Patch = Callable[[pytest.MonkeyPatch], None]
     Case = tuple[str, Patch, str, dict[str, Any]]
 
@@ -61,9 +63,13 @@ class Convergence:
     """What the laws need of the fixture: it trains, and throws pictures away."""
 
     def sweep(self, workload: Any, *, learning_rate: Any, **how: Any) -> dict[float, Any]:
-        """Train two seeds from each rate, as the fixture does."""
-        of = [Experiment(workload, learning_rate=rate, seeds=2, **how) for rate in learning_rate]
-        return dict(zip(learning_rate, train_sweep(of, engine="fit"), strict=True))
+        """Train two seeds from each rate, as the fixture does.
+
+        A bug that one engine has alone is found before any law is, and left to `fit`.
+        """
+        how |= {"seeds": 2}
+        of = [Experiment(workload, learning_rate=rate, **how) for rate in learning_rate]
+        return dict(zip(learning_rate, train_sweep(of, engine="auto"), strict=True))
 
     def figure(self, figure: Any, caption: str) -> None:
         """Close the picture."""
@@ -190,6 +196,9 @@ NEXT_RATE = wrapped(
     "_get_current_learning_rate",
     lambda _, self: self._learning_rate(self._iterations + 1),
 )
+HALF_RATE = wrapped(
+    BaseOptimizer, "_get_current_learning_rate", lambda original, self: original(self) / 2
+)
 PER_SAMPLE = wrapped(
     losses.losses.LossFunctionWrapper,
     "call",
@@ -267,7 +276,7 @@ CASES: list[Case] = [
     ("rate 1 % up, mean over batches", rate(1.01), "test_expected_loss_under_noise",
      {"samples": 3, "size": 2}),
     ("rate 1 % up, best rate", rate(1.01), "test_best_rate_of_a_batch", {"size": 1}),
-    ("rate halved, edge", rate(0.5), "test_edge_of_stability", {"edge": 15.0}),
+    ("rate halved, edge", HALF_RATE, "test_edge_of_stability", {}),
     ("rate 10 % up, floor", rate(1.1), "test_noise_floor", {}),
     ("sum for mean, convex", SUM, "test_logistic_regression_keeps_its_bound",
      {"seed": 0, "share": 1.0}),
@@ -397,3 +406,10 @@ def test_every_law_catches_a_bug() -> None:
     """There is no law in the benchmarks without a bug that turns it red, and none in two of them."""
     assert set(LAWS) == {law for _, _, law, _ in CASES}
     assert len(LAWS) == sum(name.startswith("test_") for essay in ESSAYS for name in essay)
+
+
+def test_the_table_of_laws_is_complete() -> None:
+    """`docs/laws.md` has a row for each law, and none for another."""
+    page = (FOLDER.parent / "docs" / "laws.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(test_\w+)` \|", page, re.MULTILINE)
+    assert sorted(rows) == sorted(LAWS)
