@@ -190,6 +190,7 @@ def test_dead_units(convergence: Convergence) -> None:
     assert shares[1.0] >= 0.4  # at least 0.48
 
 
+@pytest.mark.convergence(quick=False)
 @pytest.mark.parametrize("activation", ["linear", "relu"])
 @pytest.mark.parametrize("task", ["diabetes", "digits_cnn"])
 def test_other_tasks(convergence: Convergence, task: str, activation: str) -> None:

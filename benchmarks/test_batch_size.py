@@ -154,6 +154,7 @@ OTHERS: dict[tuple[str, int | str], float] = {
 }
 
 
+@pytest.mark.convergence(quick=False)
 @pytest.mark.parametrize(("task", "batch_size"), OTHERS)
 def test_other_tasks(convergence: Convergence, task: str, batch_size: int | str) -> None:
     """A convolutional network and a regression agree: after equal updates, larger is lower."""

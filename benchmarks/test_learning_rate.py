@@ -128,6 +128,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.convergence(quick=False)
 @pytest.mark.parametrize(("task", "learning_rate"), OTHERS)
 def test_other_tasks(convergence: Convergence, task: str, learning_rate: float) -> None:
     """A convolutional network and a regression have the same regimes, at rates of their own."""
