@@ -54,6 +54,11 @@ OPTIMIZERS: dict[str, tuple[Any, list[float], int]] = {
 }
 
 
+# At the highest rates rounding alone moves the final validation loss by half: no gate for that.
+GATES = ["training_loss", "val_accuracy", "steps_to_target", "failed", "parameters", "points"]
+
+
+@pytest.mark.convergence(gates=GATES)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_optimizer(convergence: Convergence, workload: Workload, optimizer: str) -> None:
     """Each optimizer reaches the target soon at its rate, which is no worse than its neighbours."""
