@@ -269,6 +269,36 @@ def nan_in_losses() -> Iterator[None]:
         nn.binary_crossentropy = original
 
 
+@contextlib.contextmanager
+def interruptible_logs() -> Iterator[None]:
+    """Inside the block Ctrl-C ends a `fit`, whatever it is at.
+
+    At each epoch's end Keras makes numbers of its logs under a bare `except`, which swallows an
+    interrupt that comes just then. Source: `keras/src/utils/python_utils.py`, `pythonify_logs`.
+    """
+    from keras.src.utils import python_utils
+
+    original = python_utils.pythonify_logs
+
+    def pythonify(logs: Any) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for name, value in sorted((logs or {}).items()):
+            if isinstance(value, dict):
+                result.update(pythonify(value))
+                continue
+            try:
+                result[name] = float(value)
+            except (TypeError, ValueError, RuntimeError):
+                result[name] = value
+        return result
+
+    python_utils.pythonify_logs = pythonify
+    try:
+        yield
+    finally:
+        python_utils.pythonify_logs = original
+
+
 def stream_seed(seed: int, path: str) -> int:
     """Return a seed below 2**31 for the variable at `path` of the run `seed` (BLAKE2b)."""
     digest = hashlib.blake2b(f"{seed}:{path}".encode(), digest_size=4).digest()

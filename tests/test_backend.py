@@ -26,6 +26,7 @@ from keras.src.random.seed_generator import global_seed_generator
 from dlbench import backend
 from dlbench.backend import (
     choose_keras_backend,
+    interruptible_logs,
     isolated_keras,
     joined,
     kept_generators,
@@ -625,3 +626,20 @@ def test_true_float64_is_pytorchs() -> None:
     assert keras.config.floatx() == "float32"
     assert keras.config.dtype_policy().name == policy
     assert error() > 1e-9
+
+
+def test_an_interrupt_between_epochs_is_not_swallowed() -> None:
+    """Keras makes numbers of its logs under a bare `except`; inside the block Ctrl-C gets through."""
+    from keras.src.callbacks.callback_list import python_utils
+
+    class Interrupting:
+        def __float__(self) -> float:
+            raise KeyboardInterrupt
+
+    with interruptible_logs():
+        with pytest.raises(KeyboardInterrupt):
+            python_utils.pythonify_logs({"loss": Interrupting()})
+        logs = {"loss": torch.tensor(0.5), "more": {"a": np.float32(1)}, "text": "x"}
+        assert python_utils.pythonify_logs(logs) == {"loss": 0.5, "a": 1.0, "text": "x"}
+        assert python_utils.pythonify_logs(None) == {}
+    assert python_utils.pythonify_logs.__module__.startswith("keras")

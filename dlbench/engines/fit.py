@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import torch
 
-from dlbench.backend import moving_averages, nan_in_losses, seeded
+from dlbench.backend import interruptible_logs, moving_averages, nan_in_losses, seeded
 from dlbench.engines.draws import portable_draws
 from dlbench.engines.evaluation import constant_loss, evaluate, runs_of
 from dlbench.engines.probes import Prober
@@ -137,7 +137,7 @@ def as_fit_trains() -> Iterator[None]:
 
 
 def _fit(experiment: Experiment, seed: int, model: keras.Model, reader: _Reader) -> None:
-    with as_fit_trains():
+    with as_fit_trains(), interruptible_logs():
         try:
             model.fit(
                 _generator(experiment, seed),

@@ -151,11 +151,13 @@ class RunSession:
             self.problems.append(f"the run could not be saved: {error}")
 
     def _settle_gate(self, *, interrupted: bool) -> None:
+        if interrupted:  # somebody waits for the end, and most cases have no verdict yet
+            if self.settings.accept:
+                self.problems.append("interrupted: nothing was accepted")
+            return
         try:
             self.problems += self.gate.settle(self.records)
-            if self.settings.accept and interrupted:
-                self.problems.append("interrupted: nothing was accepted")
-            elif self.settings.accept:
+            if self.settings.accept:
                 self.gate.accept(self.records)
                 if self.gate.acceptance and (refused := self.gate.acceptance.refused):
                     self.problems.append(f"{len(refused)} of the cases were refused, see above")

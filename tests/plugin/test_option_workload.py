@@ -53,7 +53,7 @@ def test_the_fixture_returns_it_and_its_bounds_are_off(suite: Suite, spec: str) 
     assert (theirs["bounds"], own["bounds"]) == ("off", "enforced")
     ran.result.stdout.fnmatch_lines(
         [
-            f"dlbench: workload {spec}; bounds of tests that use it are off",
+            f"dlbench: workload {spec}; bounds and gate of tests that use it are off",
             "bounds are off (--dlbench-workload): assertions were tried, and fail no test",
             "  would not have held: test_tiny.py::test_theirs: assert 'mine' == 'another'*",
         ]
