@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias, get_args
 
 from dlbench.errors import BaselineError
 from dlbench.gate.blind import blind_gates, too_few_seeds
+from dlbench.gate.comparisons import compare_values, pair
 from dlbench.gate.drift import Change, case_of, change_of, first_of, renames, summary_of
 from dlbench.gate.lock import PATIENCE, locked
 from dlbench.gate.rules import Rules, tests_of
@@ -171,6 +172,8 @@ class _Merge:
         entry = self.fresh[place]
         if not entry.bounded:
             return "its test's own bounds were off"
+        if why := _never_comparable(entry, self._rules_of(entry), alpha):
+            return why
         why = too_few_seeds(entry, self._rules_of(entry), alpha)
         if why or drift or not change.drifted:
             return why
@@ -213,7 +216,9 @@ class _Merge:
 
     def _accepted(self, place: Place, change: Change, alpha: float, *, drift: bool) -> Accepted:
         entry = self.fresh[place]
-        first = first_of(change.old, entry, anew=drift and bool(change.drifted))
+        first = first_of(
+            change.old, entry, self._rules_of(entry), anew=drift and bool(change.drifted)
+        )
         entry = rounded(replace(entry, alpha=alpha if entry.seeds else None, first=first))
         if change.what == "same":  # the summary tells of the last accept that changed something
             return Accepted(entry, self.stored[place].summary)
@@ -225,6 +230,19 @@ class _Merge:
 
     def _rules_of(self, entry: Entry) -> Rules:
         return self.rules.get(case_of(entry), NO_RULES)
+
+
+def _never_comparable(entry: Entry, rules: Rules, alpha: float) -> str:
+    """Return why nothing could be compared with an entry, such as values that are no numbers."""
+    itself = pair(entry, entry)
+    found = [
+        compare_values(gate, itself, rules, alpha) for gate in entry.values if rules.compares(gate)
+    ]
+    return "; ".join(
+        comparison.note
+        for comparison in found
+        if not isinstance(comparison, str) and comparison.degree == "incomparable"
+    )
 
 
 def is_gone(place: Place, whole: Mapping[str, Collection[str]]) -> bool:

@@ -4,7 +4,8 @@ The gate compares with what was accepted last. So a suite that is accepted after
 never goes red, and ends far from where it began: the drift is counted from the first accept, over
 all later ones. A changed experiment does not begin a new count, since a sequence of deliberate
 small changes is how such a loss comes; only a case that was not there, or a drift that was allowed
-by name, does.
+by name, does. Medians over other seeds differ without any change: old and new are compared on the
+seeds that both have, and the change on those is added to the drift that there was.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from dlbench.gate.changes import changes
-from dlbench.gate.comparisons import Measure, failed, measure_of
+from dlbench.gate.comparisons import Measure, failed, measure_of, select
 from dlbench.gate.entry import STEPS_TO_TARGET
 from dlbench.plain import digest
 
@@ -42,7 +43,8 @@ What = Literal["added", "removed", "renamed", "changed", "same"]
 class Effect(NamedTuple):
     """What an accept changes of one gate's median over the seeds that trained; worse is positive.
 
-    A change is a share, 0.03 for 3 %, or for 3 points; None where one side has no such value.
+    A change is a share, 0.03 for 3 %, or for 3 points, on the seeds that both sides have; None where
+    one side has no such value, or no seed is on both.
     """
 
     gate: str
@@ -55,6 +57,8 @@ class Effect(NamedTuple):
     drift: float | None
     """From the first accept."""
     margin: float
+    common: int | None = None
+    """The seeds that both sides have, where one has others, too."""
 
     @property
     def drifted(self) -> bool:
@@ -72,7 +76,10 @@ class Effect(NamedTuple):
                 f"{self.gate} {_shown(self.gate, median)}{' is gone' if self.after is None else ''}"
             )
         medians = [_shown(self.gate, median) for median in (self.before, self.after)]
-        words = [worse_or_better(self.change, self.unit)]
+        on = {None: "", 0: ": no common seeds", 1: " on 1 common seed"}.get(
+            self.common, f" on {self.common} common seeds"
+        )
+        words = [worse_or_better(self.change, self.unit) + on]
         if abs((self.drift or 0.0) - (self.change or 0.0)) >= LEAST_SHOWN:
             words.append(f"{worse_or_better(self.drift, self.unit)} since the first accept")
         return f"{self.gate} {medians[0]} -> {medians[1]} ({', '.join(words)})"
@@ -152,18 +159,26 @@ def medians(entry: Entry) -> dict[str, float]:
     return found
 
 
-def first_of(old: Entry | None, new: Entry, *, anew: bool = False) -> dict[str, float]:
+def first_of(
+    old: Entry | None, new: Entry, rules: Rules, *, anew: bool = False
+) -> dict[str, float]:
     """Return the medians from which a newly accepted entry's drift counts.
+
+    Where the seeds are others than before, they are moved so that the drift to the new entry's
+    medians is the drift that there was and the change on common seeds; without any, the former.
 
     Args:
         old: what was accepted before; None for a case that was not there.
         new: what is accepted now.
+        rules: the case's scales and directions.
         anew: count from this accept on.
     """
     now = medians(new)
     if old is None or anew:
         return now
-    return {name: _first(old, name, median) for name, median in now.items()}
+    if set(old.seeds) == set(new.seeds):
+        return {name: _first(old, name, median) for name, median in now.items()}
+    return now | {name: _moved_first(name, old, new, rules) for name in now if name in old.values}
 
 
 def renames(gone: Iterable[Entry], added: Iterable[Entry]) -> list[tuple[Entry, Entry]]:
@@ -227,21 +242,52 @@ def _effect(gate: str, old: Entry | None, new: Entry | None, rules: Rules) -> Ef
     reference = before or after
     assert reference is not None  # noqa: S101 - the gate is one of either side's
     measure = measure_of(gate, reference, rules)
-    levels = [
-        None if side is None else _level(measure, side, medians(side)[gate]) for side in sides
-    ]
-    change = drift = None
+    change = drift = common = None
     if before and after:
-        first = _level(measure, before, _first(before, gate, math.nan))
-        change, drift = (_share(measure, levels[1], level) for level in (levels[0], first))
+        past, step = _steps(measure, before, after)
+        change, drift = (_share(measure, moved) for moved in (step, past + step))
+        if set(before.seeds) != set(after.seeds):
+            common = len(set(before.seeds) & set(after.seeds))
     margin = rules.margin(gate, measure.unit)
     shown = [None if side is None else _median(measure, side, gate) for side in sides]
-    return Effect(gate, measure.unit, shown[0], shown[1], change, drift, margin)
+    return Effect(gate, measure.unit, shown[0], shown[1], change, drift, margin, common)
+
+
+def _steps(measure: Measure, old: Entry, new: Entry) -> tuple[float, float]:
+    """Return how far a value had drifted until the last accept, and its change since.
+
+    Returns:
+        Both in the measure, positive where worse; NaN where it is not known, infinite where no seed
+        trains any more.
+    """
+    common = sorted(set(old.seeds) & set(new.seeds))
+    first = _level(measure, old, _first(old, measure.gate, math.nan))
+    past = _moved(measure, first, _level(measure, old, medians(old)[measure.gate]))
+    before, after = (
+        _level(measure, side, medians(side)[measure.gate])
+        for side in (select(old, common), select(new, common))
+    )
+    return past, _moved(measure, before, after)
+
+
+def _moved_first(gate: str, old: Entry, new: Entry, rules: Rules) -> float:
+    """Return where a value's drift counts from over the new entry's seeds."""
+    measure = measure_of(gate, old, rules)
+    past, step = _steps(measure, old, new)
+    drift = past + (0.0 if math.isnan(step) else step)
+    median = medians(new)[gate]
+    if not math.isfinite(drift):
+        return median
+    level = _level(measure, new, median) - measure.worse * drift
+    if measure.unit != "log":
+        return level * measure.size
+    return level if measure.logged else math.exp(min(level, 700.0))
 
 
 def _first(old: Entry, name: str, now: float) -> float:
     """Return where a value's drift counts from: a value that was never there, from now."""
-    return old.first.get(name, medians(old).get(name, now))
+    first = old.first.get(name, math.nan)  # NaN where no seed trained then
+    return medians(old).get(name, now) if math.isnan(first) else first
 
 
 def _median(measure: Measure, entry: Entry, gate: str) -> float:
@@ -255,15 +301,20 @@ def _level(measure: Measure, entry: Entry, median: float) -> float:
     return float(measure.take(alone, np.ones(1, dtype=bool))[0])
 
 
-def _share(measure: Measure, now: float | None, before: float | None) -> float | None:
-    if now is None or before is None or not math.isfinite(before):
-        return None
+def _moved(measure: Measure, before: float, now: float) -> float:
+    """Return a change of a level, positive where worse; NaN where there was none, or infinite."""
+    if not math.isfinite(before):
+        return math.nan
     if not math.isfinite(now):
         return math.inf  # no seed trains any more
     change = measure.worse * (now - before)
-    if abs(change) < EXACT:
-        return 0.0
-    return math.expm1(min(change, 700.0)) if measure.unit == "log" else change
+    return 0.0 if abs(change) < EXACT else change
+
+
+def _share(measure: Measure, moved: float) -> float | None:
+    if math.isnan(moved):
+        return None
+    return math.expm1(min(moved, 700.0)) if measure.unit == "log" and moved < math.inf else moved
 
 
 def _shown(gate: str, median: float | None) -> str:

@@ -263,7 +263,9 @@ class Settings:
         usual = QUICK_SEEDS if quick else ACCEPTED_SEEDS if accept else DEFAULT_SEEDS
         seeds = value("dlbench_seeds", seed_range) or range(usual)
         baseline = _path(config, "baseline", value("dlbench_baseline", str))
-        _check_gate(quick=quick, accept=accept, baseline=baseline)
+        gate: Mode = value("dlbench_gate", one_of(get_args(Mode))) or "auto"
+        compares = gate != "off" and not quick
+        _check_gate(quick=quick, accept=accept, baseline=baseline if compares else None)
         return cls(
             seeds=tuple(seeds),
             quick=quick,
@@ -274,7 +276,7 @@ class Settings:
             report=_report_folder(config, value("dlbench_report", str)),
             accept=accept,
             baseline=baseline,
-            gate=value("dlbench_gate", one_of(get_args(Mode))) or "auto",
+            gate=gate,
             expect=value("dlbench_expect", one_of(get_args(Expect))),
             summary=_path(config, "summary", value("dlbench_summary", str)),
             false_alarm=_share(config.getini("dlbench_false_alarm")),

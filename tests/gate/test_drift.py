@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dlbench.gate.comparisons import select
 from dlbench.gate.drift import (
     Effect,
     case_of,
@@ -168,18 +169,18 @@ def test_a_cases_id_is_pytests() -> None:
 def test_drift_counts_from_the_first_accept() -> None:
     """Each step of 1 % is within the margin; the fourth has drifted beyond three of them."""
     now = entry()
-    now = replace(now, first=first_of(None, now))
+    now = replace(now, first=first_of(None, now, RULES))
     assert now.first == medians(now)
     drifted: list[bool] = []
     for _ in range(4):
         values = {**now.values, "training_loss": shifted(now.values["training_loss"], 0.0099)}
         new = replace(now, values=values, experiment={"id": str(len(drifted))})
         drifted.append(bool(change_of(now, new, RULES).drifted))
-        now = replace(new, first=first_of(now, new))
+        now = replace(new, first=first_of(now, new, RULES))
     assert drifted == [False, False, False, True]
     assert now.first == medians(entry())
     again = entry()
-    assert first_of(now, again, anew=True) == medians(again)
+    assert first_of(now, again, RULES, anew=True) == medians(again)
 
 
 def test_drift_for_the_better_is_no_drift() -> None:
@@ -217,8 +218,53 @@ def test_a_value_that_is_new_counts_from_now() -> None:
     less = replace(
         old, values={"training_loss": old.values["training_loss"]}, first={"training_loss": -1.0}
     )
-    assert first_of(less, old) == medians(old) | {"training_loss": -1.0}
-    assert first_of(replace(old, first=medians(old)), less).keys() == {"training_loss"}
+    assert first_of(less, old, RULES) == medians(old) | {"training_loss": -1.0}
+    assert first_of(replace(old, first=medians(old)), less, RULES).keys() == {"training_loss"}
+
+
+def drifts(old: Entry, new: Entry) -> dict[str, float]:
+    """Return the drift of each gate, as a share, to nine digits."""
+    return {gate: round(effect.drift or 0, 9) for gate, effect in effects_of(old, new).items()}
+
+
+def test_other_seeds_are_no_drift() -> None:
+    """Medians over fewer, more or partly other seeds differ; on common seeds nothing changed."""
+    many = entry()
+    many = replace(many, first=first_of(None, many, RULES))
+    for kept in ([6, 7], [0, 1, 7]):
+        few = select(many, kept)
+        effects = effects_of(many, few)
+        assert {effect.change for effect in effects.values()} == {0.0}
+        assert set(drifts(many, few).values()) == {0.0}
+        few = replace(few, first=first_of(many, few, RULES))
+        assert set(drifts(few, many).values()) == {0.0}
+        assert set(drifts(few, few).values()) == {0.0}
+    line = str(change_of(many, select(many, [6, 7]), RULES))
+    assert "val_loss 0.5 -> 0.5075 (unchanged on 2 common seeds)" in line
+
+
+def test_drift_goes_on_over_other_seeds() -> None:
+    """2 % on 8 seeds, then 2 % on the 2 that stay: 4 %, whichever seeds are accepted after that."""
+    first, second = entry(), entry(0.51)
+    second = replace(second, first=first_of(first, second, RULES))
+    few = select(entry(0.5202), [6, 7])
+    assert [effect.gate for effect in change_of(second, few, RULES).drifted] == ["training_loss"]
+    few = replace(few, first=first_of(second, few, RULES))
+    assert drifts(few, few)["training_loss"] == pytest.approx(0.0404)
+    assert drifts(few, few)["val_loss"] == pytest.approx(0.0404)
+    assert drifts(few, few)["val_accuracy"] == 0
+
+
+def test_without_common_seeds_no_drift_is_known() -> None:
+    """Nothing is refused for it, and the drift that there was is not forgotten."""
+    old = replace(entry(0.51), first=medians(entry()))
+    new = replace(entry(0.9), seeds=tuple(range(8, 16)))
+    change = change_of(old, new, RULES)
+    assert change.drifted == ()
+    assert {effect.drift for effect in change.effects} == {None}
+    assert "training_loss 0.51 -> 0.9 (not comparable: no common seeds)" in str(change)
+    new = replace(new, first=first_of(old, new, RULES))
+    assert drifts(new, new)["training_loss"] == pytest.approx(0.02)
 
 
 # ---- summaries

@@ -304,6 +304,25 @@ def test_an_xfail_is_not_gated(suite: Suite) -> None:
     assert "nothing to accept" in refused.output
 
 
+@pytest.mark.parametrize(
+    ("mark", "gated"),
+    [
+        ('"1 > 2", reason="no"', True),
+        ("0 > 1, reason='no'", True),
+        ('"1 < 2", reason="yes"', False),
+    ],
+)
+def test_an_xfail_whose_condition_does_not_hold_is_gated(
+    suite: Suite, mark: str, gated: bool
+) -> None:
+    """The condition may be a text: what pytest makes of it decides, here too."""
+    accepted(suite)
+    change(suite, 1.05)
+    suite.write(f"@pytest.mark.xfail({mark})" + ONE, head=HEAD)
+    suite.run().result.assert_outcomes(failed=int(gated), xpassed=int(not gated))
+    suite.run("--runxfail").result.assert_outcomes(failed=1)
+
+
 def test_reruns_give_one_verdict(suite: Suite) -> None:
     """A rerun is judged anew, and counts once."""
     accepted(suite)
@@ -425,6 +444,8 @@ def test_a_configured_baseline_must_be_there(suite: Suite) -> None:
     result = suite.pytester.runpytest_inprocess("--dlbench-baseline=elsewhere")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*no folder *elsewhere*--dlbench-accept makes it*"])
+    assert suite.run("--dlbench-baseline=elsewhere", "--dlbench-gate=off").result.ret == 0
+    assert suite.run("--dlbench-baseline=elsewhere", "--dlbench-quick").result.ret == 0
     assert suite.run("--dlbench-baseline=elsewhere", "--dlbench-accept").result.ret == 0
     assert suite.path.joinpath("elsewhere/test_tiny.json").is_file()
     assert degree(suite.run("--dlbench-baseline=elsewhere").record) == "identical"
@@ -495,6 +516,32 @@ def test_too_few_seeds_are_refused(suite: Suite) -> None:
     ran = suite.run("--dlbench-accept", "--dlbench-seeds=3")
     assert ran.result.ret == 1
     assert re.search(r"with 3 seeds .*could never fail: it needs \d+", words(ran))
+    assert not suite.path.joinpath("baselines").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ('"loss": losses - 1.9', "training_loss has values of 0 or less"),
+        ('"loss": losses, "val_accuracy": losses * np.nan', "val_accuracy is not finite"),
+    ],
+)
+def test_what_could_never_be_compared_is_refused(suite: Suite, values: str, why: str) -> None:
+    """Accepted, it would fail every run from then on, and accepting again would not help."""
+    suite.write(
+        f"""
+        def train(seed):
+            losses = trained(1.0)(seed)["loss"]
+            return {{{values}}}
+
+        def test_loop(convergence):
+            convergence.record(train)
+        """,
+        head=HEAD,
+    )
+    ran = suite.run("--dlbench-accept")
+    assert ran.result.ret == 1
+    assert why in words(ran)
     assert not suite.path.joinpath("baselines").exists()
 
 
