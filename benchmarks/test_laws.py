@@ -46,11 +46,11 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-import seaborn as sns
 import torch
 from keras import layers
 from scipy.optimize import minimize
 
+from benchmarks.laws import NORMAL, compiled, drawn, flat, line, mlp, net, picture
 from dlbench import Workload
 from dlbench.backend import seeded, true_float64
 from dlbench.theory import (
@@ -68,7 +68,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.convergence(quick=False)
 
 SGD = keras.optimizers.SGD
-NORMAL = keras.initializers.RandomNormal(stddev=1.0)
 QUIET: dict[str, Any] = {"shuffle": False, "verbose": 0}
 ONE = np.ones((1, 1))
 
@@ -332,11 +331,6 @@ def test_moving_average(momentum: float) -> None:
 # ---- what the laws are tried on
 
 
-def drawn(seed: int, *shape: int) -> Any:
-    """Return normal numbers."""
-    return np.random.default_rng(seed).normal(size=shape)
-
-
 def spectrum(curvature: Sequence[float]) -> Any:
     """Return inputs of 30 samples for which a linear model's Hessian has these eigenvalues."""
     values = np.asarray(curvature, dtype=float)
@@ -344,38 +338,9 @@ def spectrum(curvature: Sequence[float]) -> Any:
     return columns * np.sqrt(15 * values) @ np.linalg.qr(drawn(1, len(values), len(values))).Q
 
 
-def net(inputs: int, *stack: Callable[[], Any]) -> Any:
-    """Return a network of some layers, each from a function that makes it."""
-    return keras.Sequential([keras.Input((inputs,)), *(make() for make in stack)])
-
-
-def line(inputs: int) -> Any:
-    """Return a linear model without a bias, always of the same first weights."""
-    with seeded(0):
-        return net(inputs, partial(layers.Dense, 1, use_bias=False))
-
-
-def mlp(seed: int) -> Any:
-    """Return a network of 3 inputs, 8 ReLU units and 2 outputs, none of whose biases is 0."""
-    dense = partial(layers.Dense, bias_initializer=NORMAL)
-    with seeded(seed):
-        return net(3, partial(dense, 8, activation="relu"), partial(dense, 2))
-
-
-def compiled(model: Any, optimizer: Any, loss: Any = "mse") -> Any:
-    """Return the model, ready to train."""
-    model.compile(optimizer=optimizer, loss=loss)
-    return model
-
-
 def product_loss(y: Any, p: Any) -> Any:
     """Return a loss whose gradient does not depend on the weights of a linear model."""
     return keras.ops.mean(y * p, axis=-1)
-
-
-def flat(model: Any) -> Any:
-    """Return all weights, one after the other."""
-    return np.concatenate(model.get_weights(), axis=None)
 
 
 def trained(model: Any, x: Any, y: Any, updates: int, every: int = 1) -> Any:
@@ -402,19 +367,6 @@ def driven(optimizer: Any, updates: int) -> tuple[list[Any], list[Any], list[Any
         model.train_on_batch(x, y)
         path.append(model.get_weights())
     return start, *([np.array(one) for one in zip(*rows, strict=True)] for rows in (given, path))
-
-
-def picture(frame: Any, formula: str, *, x: str, y: str, hue: str, col: str, **facets: Any) -> Any:
-    """Return panels in which lines are what a formula predicts and dots what was measured."""
-    how: dict[str, Any] = {"x": x, "hue": hue, "palette": "colorblind"}
-    grid = sns.relplot(
-        frame, y="predicted", col=col, kind="line", height=3, aspect=1.15, facet_kws=facets, **how
-    )
-    for name, axes in grid.axes_dict.items():
-        part = frame[frame[col] == name]
-        sns.scatterplot(part, y="measured", s=18, legend=False, ax=axes, **how)
-    grid.figure.suptitle(formula, y=1.08)
-    return grid.set(ylabel=y).set_titles("{col_name}")
 
 
 DISCUSSION = """

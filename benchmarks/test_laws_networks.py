@@ -66,6 +66,7 @@ import seaborn as sns
 import torch
 from keras import layers
 
+from benchmarks.laws import NORMAL, compiled, drawn, flat, mlp, net, picture, put_out
 from dlbench import Workload
 from dlbench.backend import seeded, true_float64
 from dlbench.theory import (
@@ -75,14 +76,13 @@ from dlbench.theory import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from dlbench.plugin.fixtures import Convergence
 
 pytestmark = pytest.mark.convergence(quick=False)
 
 SGD = keras.optimizers.SGD
-NORMAL = keras.initializers.RandomNormal(stddev=1.0)
 ONE = np.ones((1, 1))
 
 
@@ -355,40 +355,6 @@ def test_edge_of_stability(convergence: Convergence) -> None:
 # ---- what the laws are tried on
 
 
-def drawn(seed: int, *shape: int) -> Any:
-    """Return normal numbers."""
-    return np.random.default_rng(seed).normal(size=shape)
-
-
-def net(inputs: int, *stack: Callable[[], Any]) -> Any:
-    """Return a network of some layers, each from a function that makes it."""
-    return keras.Sequential([keras.Input((inputs,)), *(make() for make in stack)])
-
-
-def mlp(seed: int) -> Any:
-    """Return a network of 3 inputs, 8 ReLU units and 2 outputs, none of whose biases is 0."""
-    dense = partial(layers.Dense, bias_initializer=NORMAL)
-    with seeded(seed):
-        return net(3, partial(dense, 8, activation="relu"), partial(dense, 2))
-
-
-def compiled(model: Any, optimizer: Any, loss: Any = "mse") -> Any:
-    """Return the model, ready to train."""
-    model.compile(optimizer=optimizer, loss=loss)
-    return model
-
-
-def put_out(layer: Any, x: Any) -> Any:
-    """Return what a layer or a model makes of inputs."""
-    with torch.no_grad():
-        return layer(x).numpy()
-
-
-def flat(model: Any) -> Any:
-    """Return all weights, one after the other."""
-    return np.concatenate(model.get_weights(), axis=None)
-
-
 def gradients(model: Any, loss: Any) -> list[Any]:
     """Return the gradient of each trainable variable."""
     weights = [variable.value for variable in model.trainable_variables]
@@ -433,19 +399,6 @@ def patterns(layer: Any, *, biases: bool) -> set[tuple[bool, ...]]:
         for corner in corners:
             found |= {tuple(on) for on in put_out(layer, corner + sides) > 0}
     return found
-
-
-def picture(frame: Any, formula: str, *, x: str, y: str, hue: str, col: str, **facets: Any) -> Any:
-    """Return panels in which lines are what a formula predicts and dots what was measured."""
-    how: dict[str, Any] = {"x": x, "hue": hue, "palette": "colorblind"}
-    grid = sns.relplot(
-        frame, y="predicted", col=col, kind="line", height=3, aspect=1.15, facet_kws=facets, **how
-    )
-    for name, axes in grid.axes_dict.items():
-        part = frame[frame[col] == name]
-        sns.scatterplot(part, y="measured", s=18, legend=False, ax=axes, **how)
-    grid.figure.suptitle(formula, y=1.08)
-    return grid.set(ylabel=y).set_titles("{col_name}")
 
 
 DISCUSSION = """
