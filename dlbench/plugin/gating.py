@@ -161,7 +161,7 @@ class Gate:
         failed = [
             f"{verdict.key}: {sentence(verdict)}" for verdict in self.missing if self.fails(verdict)
         ]
-        if self.suite.worse and self.settings.gate != "off":
+        if self.suite.worse:
             failed += [line for line in suite_lines(self.suite) if line.startswith("worse")]
         return failed
 

@@ -15,6 +15,8 @@ from dlbench.statistics.samples import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike
 
 
@@ -46,13 +48,7 @@ def shift(differences: ArrayLike, *, margin: float = 0.0, alpha: float) -> Test:
     Raises:
         ValueError: too few or unfit values, a negative margin, or alpha outside (0, 0.5).
     """
-    array = finite_sample("differences", differences, at_least=2)
-    check_size("margin", margin)
-    check_alpha(alpha)
-    mean, error = mean_and_error(array)
-    half = half_width(error, array.size - 1, alpha)
-    p = _p_of_distance(mean - margin, error, array.size)
-    return Test(mean, mean - half, mean + half, 1 - 2 * alpha, p, array.size)
+    return _tested(differences, margin, alpha, lambda mean: mean - margin)
 
 
 def equivalence(differences: ArrayLike, *, margin: float, alpha: float = 0.05) -> Test:
@@ -74,12 +70,19 @@ def equivalence(differences: ArrayLike, *, margin: float, alpha: float = 0.05) -
     Raises:
         ValueError: too few or unfit values, a negative margin, or alpha outside (0, 0.5).
     """
+    return _tested(differences, margin, alpha, lambda mean: margin - abs(mean))
+
+
+def _tested(
+    differences: ArrayLike, margin: float, alpha: float, distance: Callable[[float], float]
+) -> Test:
+    """Return the test that the mean's `distance` beyond its limit, or within it, is above 0."""
     array = finite_sample("differences", differences, at_least=2)
     check_size("margin", margin)
     check_alpha(alpha)
     mean, error = mean_and_error(array)
     half = half_width(error, array.size - 1, alpha)
-    p = _p_of_distance(margin - abs(mean), error, array.size)
+    p = _p_of_distance(distance(mean), error, array.size)
     return Test(mean, mean - half, mean + half, 1 - 2 * alpha, p, array.size)
 
 
