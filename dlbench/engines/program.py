@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import torch
+from torch._guards import TracingContext, tracing
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from dlbench.backend import loss_of, moving_averages
@@ -25,6 +27,8 @@ from dlbench.engines.tracing import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from dlbench.experiment import Experiment
@@ -45,8 +49,10 @@ class Program:
         self._variables = variables_of(model)
         self._modules = WrappedModules(model)
         self._unused: list[bool] = []
-        self._metrics = _built_metrics(experiment, model)
+        self.metrics = _built_metrics(experiment, model)
         make_pure(self._optimizer)
+        self.metric_names = [template.name for template in experiment.metrics]
+        self.has_averages = bool(self._optimizer.use_ema)
         self.has_schedule = schedule_of(self._optimizer) is not None
         self._hold_rate = rate_from_outside(self._optimizer) if self.has_schedule else None
 
@@ -142,7 +148,7 @@ class Program:
 
     def metric_state(self) -> State:
         """Return the metrics' variables as they are before any sample."""
-        return [value for metric in self._metrics for value in metric.stateless_reset_state()]
+        return [value for metric in self.metrics for value in metric.stateless_reset_state()]
 
     def measure(self, state: State, measured: State, x: Any, y: Tensor, weight: Any) -> Any:
         """Return the loss of one run on a chunk of data, and its metrics' variables after it.
@@ -155,18 +161,18 @@ class Program:
             weight: its sample weights, or None: the loss is weighted, the metrics are not.
         """
         loss, outputs, _ = self._forward(state, x, y, weight, training=False)
-        parts = zip(self._metrics, self._by_metric(measured), strict=True)
+        parts = zip(self.metrics, self._by_metric(measured), strict=True)
         new = [v for metric, old in parts for v in metric.stateless_update_state(old, y, outputs)]
         return loss, new
 
     def results(self, measured: State) -> State:
         """Return the metrics' values from their variables."""
-        parts = zip(self._metrics, self._by_metric(measured), strict=True)
+        parts = zip(self.metrics, self._by_metric(measured), strict=True)
         return [metric.stateless_result(values) for metric, values in parts]
 
     def _by_metric(self, measured: State) -> list[State]:
         rest = iter(measured)
-        return [[next(rest) for _ in metric.variables] for metric in self._metrics]
+        return [[next(rest) for _ in metric.variables] for metric in self.metrics]
 
 
 def _built_metrics(experiment: Experiment, model: keras.Model) -> list[Any]:
@@ -206,7 +212,15 @@ def trace(
         stepped: State = torch.func.vmap(program.step, in_dims=dims)(state, x, y, weight, rates)
         return stepped
 
-    graph = make_fx(step)(state, data, rows, rates)
+    return traced(step, state, data, rows, rates)
+
+
+def traced(function: Callable[..., Any], *arguments: Any) -> torch.fx.GraphModule:
+    """Return a function as a graph of the PyTorch operations that it consists of."""
+    # Without a mode to share, PyTorch makes one for the note beside each value, and each looks up
+    # the lines of the whole stack: two thirds of the time of a trace.
+    with tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True))):
+        graph = make_fx(function)(*arguments)
     _drop_no_operations(graph)
     return graph
 

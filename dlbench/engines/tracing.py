@@ -18,7 +18,7 @@ from dlbench.engines.convolution import by_products
 from dlbench.engines.state import named_buffers, wrappers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from torch import Tensor
 
@@ -193,14 +193,14 @@ class WrappedModules:
         return call
 
 
-def python_state(model: keras.Model) -> dict[str, Any]:
-    """Return the plain Python values that a model's layers hold, by layer and attribute.
+def python_state(model: keras.Model, metrics: Iterable[keras.Metric] = ()) -> dict[str, Any]:
+    """Return the plain Python values that a model's layers and metrics hold, by owner and attribute.
 
-    A counter kept in one of them would become a constant in a traced step.
+    A counter kept in one of them would become a constant in what is traced.
     """
     return {
-        f"{layer.name}.{name}": value
-        for layer in model._flatten_layers()  # noqa: SLF001
-        for name, value in vars(layer).items()
+        f"{owner.name}.{name}": value
+        for owner in (*model._flatten_layers(), *metrics)  # noqa: SLF001
+        for name, value in vars(owner).items()
         if isinstance(value, (bool, int, float, str)) and name != "training"
     }

@@ -22,6 +22,7 @@ from dlbench.engines.memory import Budget, is_out_of_memory, measured_budget, th
 from dlbench.engines.probes import Prober
 from dlbench.engines.program import Program, take, trace
 from dlbench.engines.proof import prove, updates_to_prove
+from dlbench.engines.reading import Reader
 from dlbench.engines.state import Lane, initial_digest, state_of
 from dlbench.engines.tracing import (
     NotVectorizable,
@@ -33,6 +34,7 @@ from dlbench.engines.tracing import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
 
     from torch import Tensor
 
@@ -86,7 +88,9 @@ class _Trainer:
         self.model.optimizer.build(self.model.trainable_variables)
         data = self.experiment.workload.data
         self.data = _tensors(data.train)
-        self.validation = None if data.validation is None else _tensors(data.validation)
+        self.sets = {"": self.data}
+        if data.validation is not None:
+            self.sets["val_"] = _tensors(data.validation)
         self.program = Program(self.experiment, self.model)
         self.prober = self._prober() if self.experiment.probes else None
         self.proved = False
@@ -131,7 +135,7 @@ class _Trainer:
         """Run one step and one evaluation of one run, which also shows whether they can be traced."""
         state = state_of(self.model)
         batch = take(self.data, slice(0, self.experiment.batch_size))
-        before = python_state(self.model)
+        before = python_state(self.model, self.program.metrics)
 
         def step() -> object:
             self.program.find_unused(state, *batch)
@@ -145,10 +149,10 @@ class _Trainer:
 
         with _keras_for_many():
             budget = measured_budget(step, evaluate)
-        after = python_state(self.model)
+        after = python_state(self.model, self.program.metrics)
         if changed := [name for name in after if after[name] != before.get(name)]:
             raise NotVectorizable(
-                f"`call` changes {changed[0]}, a Python value, which a traced step would not see"
+                f"{changed[0]}, a Python value, changes as the model runs, which a trace would not see"
             )
         return budget
 
@@ -159,32 +163,45 @@ class _Trainer:
         experiment = self.experiment
         state, starts = _stacked(lanes)
         proving = 0 if self.proved else min(updates_to_prove(experiment), experiment.steps)
-        readings = {0: self._read(state, 0, budget)}
-        if self.prober:
-            self.prober.start(state)
-            readings[0] |= self._probed(self.prober, state, state, readings[0])
-        for number, rows in enumerate(_rows(lanes, state[0].device)):
-            step = number + 1
-            probing = self.prober if step in experiment.points else None
-            last = state if probing else []
-            state = self._step(lanes, state, rows, number)
-            if step in experiment.points or step == proving:
-                readings[step] = self._read(state, step, budget)
-            if probing:
-                readings[step] |= self._probed(probing, state, last, readings[step])
-            if step == proving:
-                prove(lanes, self.program.names(), state, readings, step)
-                self.proved = True
-            self.on_progress(
-                before * experiment.steps + step * len(lanes), experiment.steps * len(self.lanes)
-            )
-            if step >= proving and step in experiment.points and not self._finite(state):
-                break
-            if step == experiment.steps:
-                break
-        missing = dict.fromkeys(readings[0], np.full(len(lanes), math.nan))
-        read = [readings.get(point, missing) for point in experiment.points]
-        return {name: np.stack([at[name] for at in read], axis=1) for name in readings[0]}, starts
+        readings: dict[int, Future[dict[str, np.ndarray]]] = {}
+        probed: dict[int, dict[str, np.ndarray]] = {}
+        with Reader(self.program, self.sets, budget) as reader:
+            readings[0] = self._read(reader, state, 0)
+            if self.prober:
+                self.prober.start(state)
+                probed[0] = self._probed(self.prober, state, state, readings[0].result())
+            for number, rows in enumerate(_rows(lanes, state[0].device)):
+                step = number + 1
+                probing = self.prober if step in experiment.points else None
+                last = state if probing else []
+                state = self._step(lanes, state, rows, number)
+                if step in experiment.points or step == proving:
+                    readings[step] = self._read(reader, state, step)
+                if probing:
+                    probed[step] = self._probed(probing, state, last, readings[step].result())
+                if step == proving:
+                    early = {point: reading.result() for point, reading in readings.items()}
+                    prove(lanes, self.program.names(), state, early, step)
+                    self.proved = True
+                self.on_progress(
+                    before * experiment.steps + step * len(lanes),
+                    experiment.steps * len(self.lanes),
+                )
+                if step >= proving and step in experiment.points and not self._finite(state):
+                    break
+                if step == experiment.steps:
+                    break
+            values = {
+                step: reading.result() | probed.get(step, {}) for step, reading in readings.items()
+            }
+        missing = dict.fromkeys(values[0], np.full(len(lanes), math.nan))
+        read = [values.get(point, missing) for point in experiment.points]
+        return {name: np.stack([at[name] for at in read], axis=1) for name in values[0]}, starts
+
+    @staticmethod
+    def _read(reader: Reader, state: State, step: int) -> Future[dict[str, np.ndarray]]:
+        with _keras_for_many():
+            return reader.start(state, step)
 
     # ---- one update of every run
 
@@ -225,21 +242,7 @@ class _Trainer:
         flags = [torch.isfinite(p).flatten(1).all(dim=1) for p in self.program.trained(state)]
         return bool(torch.stack(flags).all(dim=0).any())
 
-    # ---- the curves
-
-    def _read(self, state: State, step: int, budget: Budget) -> dict[str, np.ndarray]:
-        """Return every curve's value for each run, shape `(runs,)` each.
-
-        Args:
-            state: the runs' stacked state.
-            step: the updates made; before the first there is no average of weights.
-            budget: how many samples are evaluated at a time.
-        """
-        values = self._measured(state, budget)
-        if self.model.optimizer.use_ema:
-            averaged = self._measured(self.program.averaged(state), budget) if step else values
-            values |= {f"ema_{name}": value for name, value in averaged.items()}
-        return values
+    # ---- the probes
 
     def _prober(self) -> Prober:
         with _keras_for_many():
@@ -251,33 +254,6 @@ class _Trainer:
     ) -> dict[str, np.ndarray]:
         with _keras_for_many():
             return prober.read(state, before, values["loss"])
-
-    def _measured(self, state: State, budget: Budget) -> dict[str, np.ndarray]:
-        values = self._on(self.data, state, budget)
-        if self.validation is not None:
-            measured = self._on(self.validation, state, budget)
-            values |= {f"val_{name}": value for name, value in measured.items()}
-        return values
-
-    def _on(
-        self, data: tuple[Any, Tensor, Any], state: State, budget: Budget
-    ) -> dict[str, np.ndarray]:
-        runs, samples = len(state[0]), len(data[1])
-        chunk = budget.samples(runs)
-        measured = [part.expand(runs, *part.shape).clone() for part in self.program.metric_state()]
-        measure = torch.func.vmap(self.program.measure, in_dims=(0, 0, None, None, None))
-        loss: Any = 0.0
-        with torch.no_grad(), _keras_for_many():
-            for start in range(0, samples, chunk):
-                part = take(data, slice(start, start + chunk))
-                value, measured = measure(state, measured, *part)
-                loss = loss + value * (len(part[1]) / samples)
-            results = torch.func.vmap(self.program.results)(measured) if measured else []
-        losses = loss.cpu().double().numpy()
-        named = zip(self.experiment.metrics, results, strict=True)
-        values = {"loss": losses} | {t.name: r.cpu().double().numpy() for t, r in named}
-        # Where the loss is not finite, an accuracy would be that of class 0.
-        return {n: np.where(np.isfinite(losses), v, math.nan) for n, v in values.items()}
 
 
 def _rows(lanes: Sequence[Lane], device: torch.device) -> Iterator[Tensor]:

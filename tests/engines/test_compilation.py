@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from dlbench.engines import compilation, train
 from dlbench.engines.compilation import (
@@ -90,3 +91,18 @@ def test_compiled_curves_are_the_traced_ones() -> None:
     compiled = train(experiment, engine="vectorized", compiling="always")
     for name, values in traced.curves.items():
         np.testing.assert_allclose(values, compiled.curves[name], rtol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "turned"), [(64, 10, True), (64, 32, False), (4, 10, False)]
+)
+def test_narrow_products_are_turned(rows: int, columns: int, *, turned: bool) -> None:
+    """A product of many rows and few columns is computed as its transpose, with the same result."""
+    generator = torch.Generator().manual_seed(0)
+    left = torch.randn(3, rows, 7, generator=generator, dtype=torch.float64)
+    right = torch.randn(3, 7, columns, generator=generator, dtype=torch.float64)
+    graph = make_fx(torch.bmm)(left, right)
+    compilation._turn_narrow_products(graph)
+    targets = [node.target for node in graph.graph.nodes if node.op == "call_function"]
+    assert (torch.ops.aten.permute.default in targets) == turned
+    torch.testing.assert_close(graph(left, right), torch.bmm(left, right))

@@ -564,6 +564,25 @@ def test_the_proof_catches_what_does_not_agree(monkeypatch: pytest.MonkeyPatch) 
     assert "sequential/dense/kernel differs from `fit`'s" in str(runs.engine_note)
 
 
+def test_a_metric_that_counts_in_python_is_left_to_fit() -> None:
+    """A Python counter in a metric would stand still in a traced evaluation: it is found, and named."""
+
+    class Calls(keras.metrics.Mean):  # type: ignore[misc]
+        calls = 0
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            self.calls = self.calls + 1
+            super().update_state(keras.ops.mean(y_pred) * self.calls)
+
+    example = workload(dense())
+    counting = Workload(
+        name="small", model=dense(), data=example.data, loss="mse", metrics=[Calls(name="calls")]
+    )
+    runs = train(Experiment(counting, steps=4, seeds=2))
+    assert runs.engine == "fit"
+    assert "calls.calls, a Python value" in str(runs.engine_note)
+
+
 def test_the_proof_catches_a_wrong_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
     """A curve that is read wrongly is found, and named."""
     from dlbench.engines.program import Program
