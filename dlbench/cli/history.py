@@ -62,11 +62,12 @@ def run(options: argparse.Namespace) -> None:
     from dlbench.cli import tables
     from dlbench.cli.loading import load_runs
     from dlbench.cli.selection import selected
-    from dlbench.history.trend import trends
+    from dlbench.history.series import EXACT
+    from dlbench.history.trend import DEFAULT_METRIC, trends
 
     asked = bool(options.cases or options.k)
     meant = selected(options.cases, options.k) if asked else None
-    frame = load_runs((), options.storage, meant)
+    frame = load_runs((), options.storage, meant, options.metric or (DEFAULT_METRIC, *EXACT))
     found = list(trends(frame, options.metric, by=options.by))
     if options.format == "json":
         text = tables.as_json(found)

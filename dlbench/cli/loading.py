@@ -9,7 +9,7 @@ from dlbench.cli.words import shown
 from dlbench.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     import pandas as pd
 
@@ -18,7 +18,10 @@ MOST_TOLD = 10
 
 
 def load_runs(
-    names: Sequence[str], storage: str | None, cases: Callable[[str], bool] | None
+    names: Sequence[str],
+    storage: str | None,
+    cases: Callable[[str], bool] | None,
+    metrics: Collection[str] = (),
 ) -> pd.DataFrame:
     """Return the frame of the runs that are named, or of all that a storage holds.
 
@@ -26,6 +29,7 @@ def load_runs(
         names: of saved runs; none means all.
         storage: what `--storage` says.
         cases: tells by a test's id whether it is asked for.
+        metrics: others are left out of a record that has one of these; by default none is.
 
     Raises:
         NotFoundError: a name that means no run, or no case that is asked for.
@@ -43,7 +47,7 @@ def load_runs(
         runs += found
     if not runs:
         raise NotFoundError(nothing_saved(folder))
-    frame = load(runs, cases=cases)
+    frame = load(runs, cases=cases, metrics=metrics)
     skipped = frame.attrs["skipped"]
     for path, reason in skipped[:MOST_TOLD]:
         sys.stderr.write(f"dlbench: passed over {shown(path)}: {shown(reason)}\n")

@@ -10,9 +10,12 @@ def shown(text: object, *, lines: bool = False) -> str:
         text: from a file, or a path.
         lines: whether line ends may stay.
     """
+    told = str(text)
+    if told.isprintable():
+        return told
     return "".join(
         sign if sign.isprintable() or (lines and sign == "\n") else ascii(sign)[1:-1]
-        for sign in str(text)
+        for sign in told
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from dlbench.history.loading import History, LoadedRun, Numbers
 
@@ -28,59 +29,91 @@ FLAGS = ("dirty", "complete", "quick")
 NO_SEED = np.iinfo(np.int64).min
 
 
-def frame_of(history: History) -> pd.DataFrame:
-    """Return the runs of a history as one frame, with the columns of `COLUMNS`, oldest run first."""
-    pairs = [(run, record) for run in history.runs for record in run.records]
-    names = [name for name in COLUMNS if name not in BY_VALUE]
-    records = pd.DataFrame([_described(*pair) for pair in pairs], columns=names)
-    for name in names:
-        records[name] = _typed(name, records[name])
+def frame_of(history: History, metrics: Collection[str] = ()) -> pd.DataFrame:
+    """Return the runs of a history as one frame, with the columns of `COLUMNS`, oldest run first.
+
+    Args:
+        history: what was read.
+        metrics: others are left out of a record that has one of these; by default none is. The
+            categories of the column name all of them nevertheless.
+    """
     codes: dict[str, dict[str, int]] = {"metric": {}, "regime": {}, "start": {}}
-    rows = [_rows(record, codes) for _, record in pairs]
-    sizes = [len(found["value"]) for found in rows]
+    every = [(run, record) for run in history.runs for record in run.records]
+    for _, record in every:
+        _codes(codes["metric"], (*record.metrics, *record.singles))
+    pairs = [(run, _narrowed(record, metrics)) for run, record in every]
+    names = [name for name in COLUMNS if name not in BY_VALUE]
+    described = (
+        zip(*(_described(*pair) for pair in pairs), strict=True) if pairs else [()] * len(names)
+    )
+    typed = {name: _typed(name, list(of)) for name, of in zip(names, described, strict=True)}
+    records = pd.DataFrame(typed, columns=names)
+    layouts: dict[Any, dict[str, Any]] = {}
+    rows = [_layout(record, codes, layouts) for _, record in pairs]
+    sizes = [len(found["seed"]) for found in rows]
     frame = records.take(np.repeat(np.arange(len(rows)), sizes)).reset_index(drop=True)
     for name, known in codes.items():
         joined = _joined((found[name] for found in rows), np.int32)
         frame[name] = pd.Categorical.from_codes(joined, list(known))
     seeds = _joined((found["seed"] for found in rows), np.int64)
     frame["seed"] = pd.arrays.IntegerArray(seeds, seeds == NO_SEED)
-    frame["value"] = _joined((found["value"] for found in rows), np.float64)
+    frame["value"] = _joined((_values(record) for _, record in pairs), np.float64)
     frame = frame[list(COLUMNS)]
     frame.attrs["skipped"] = [(str(path), reason) for path, reason in history.skipped]
     return frame
 
 
-def _described(run: LoadedRun, record: Numbers) -> dict[str, Any]:
-    saved, head, environment = run.saved, run.head, record.environment
-    versions = {name: environment.get(name) for name in VERSIONS}
-    return {
-        "run": saved.path.stem,
-        "number": saved.number,
-        "time": head.time,
-        "commit": head.commit,
-        "branch": head.branch,
-        "dirty": head.dirty,
-        "complete": head.complete,
-        "quick": head.quick,
-        **{name: getattr(record, name) for name in ("case", "name", "kind", "outcome", "bounds")},
-        "experiment": record.experiment,
-        **{name: None if value is None else str(value) for name, value in versions.items()},
-        "committed": head.committed,
-        "machine": saved.machine,
-        "path": str(saved.path),
-    }
+def _narrowed(record: Numbers, metrics: Collection[str]) -> Numbers:
+    """Return a record with these metrics alone, if it has any of them."""
+    places = [place for place, name in enumerate(record.metrics) if name in metrics]
+    singles = {name: value for name, value in record.singles.items() if name in metrics}
+    if not (places or singles):
+        return record
+    names = tuple(record.metrics[place] for place in places)
+    return replace(
+        record, metrics=names, values=np.take(record.values, places, axis=0), singles=singles
+    )
 
 
-def _typed(name: str, column: pd.Series) -> Any:
+def _described(run: LoadedRun, record: Numbers) -> tuple[Any, ...]:
+    """Return what is the same in all rows of a record, in the order of `COLUMNS`."""
+    saved, head = run.saved, run.head
+    versions = (record.environment.get(name) for name in VERSIONS)
+    return (
+        *(saved.path.stem, saved.number, head.time, head.commit, head.branch),
+        *(head.dirty, head.complete, head.quick),
+        *(record.case, record.name, record.kind, record.outcome, record.bounds, record.experiment),
+        *(None if value is None else str(value) for value in versions),
+        *(head.committed, saved.machine, str(saved.path)),
+    )
+
+
+def _typed(name: str, values: list[Any]) -> Any:
     if name in TIMES:
-        return pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601")
+        return pd.to_datetime(
+            pd.Series(values, dtype=object), utc=True, errors="coerce", format="ISO8601"
+        )
     if name in FLAGS:
-        return column.astype(bool)
-    return column.astype("Int64") if name == "number" else pd.Categorical(column)
+        return np.array(values, dtype=bool)
+    if name == "number":
+        return pd.array(values, dtype="Int64")
+    # Named, so that a column without any text has texts for its type nevertheless.
+    return pd.Categorical(values, categories=sorted({one for one in values if one is not None}))
+
+
+def _layout(
+    record: Numbers, codes: dict[str, dict[str, int]], layouts: dict[Any, dict[str, Any]]
+) -> dict[str, Any]:
+    """Return what tells the rows of a record apart, texts as codes; the same arrays for the same rows."""
+    singles = tuple(record.singles)
+    key = (record.metrics, singles, record.seeds, record.regimes, record.starts)
+    if key not in layouts:
+        layouts[key] = _rows(record, codes)
+    return layouts[key]
 
 
 def _rows(record: Numbers, codes: dict[str, dict[str, int]]) -> dict[str, Any]:
-    """Return a record's columns that differ by value; texts as codes, new ones of which are added."""
+    """Return a record's columns that differ by row; texts as codes, new ones of which are added."""
     count, metrics, singles = len(record.seeds), record.metrics, record.singles
     one = np.full(len(singles), -1)
     return {
@@ -88,7 +121,6 @@ def _rows(record: Numbers, codes: dict[str, dict[str, int]]) -> dict[str, Any]:
             [np.repeat(_codes(codes["metric"], metrics), count), _codes(codes["metric"], singles)]
         ),
         "seed": np.concatenate([np.tile(record.seeds, len(metrics)), one + NO_SEED + 1]),
-        "value": np.append(record.values, [*singles.values()]),
         **{
             name: np.concatenate(
                 [np.tile(_codes(codes[name], texts or ("",) * count), len(metrics)), one]
@@ -96,6 +128,10 @@ def _rows(record: Numbers, codes: dict[str, dict[str, int]]) -> dict[str, Any]:
             for name, texts in (("regime", record.regimes), ("start", record.starts))
         },
     }
+
+
+def _values(record: Numbers) -> Any:
+    return np.concatenate([np.ravel(record.values), [*record.singles.values()]])
 
 
 def _codes(known: dict[str, int], texts: Iterable[str]) -> Any:

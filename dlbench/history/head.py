@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from dlbench.history.reading import read_parts
+from dlbench.history.ending import read_ending
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dlbench.history.reading import Parts
+    from dlbench.history.ending import Ending
 
 UNKNOWN = frozenset({"unversioned", "unknown", "(unknown)", "(detached head)"})
 """What pytest-benchmark writes where it knows no commit or branch."""
@@ -48,16 +48,12 @@ def read_head(path: Path) -> Head:
     Raises:
         RecordError: the file cannot be read.
     """
-    return head_of(read_parts(path))
+    return head_of(read_ending(path))
 
 
-def head_of(parts: Parts) -> Head:
-    """Return the head of a file that is read already.
-
-    Raises:
-        RecordError: of a newer schema.
-    """
-    head, header = parts.head, parts.header
+def head_of(ending: Ending) -> Head:
+    """Return the head of a file whose end is read already."""
+    head, header = ending.head, ending.header
     session = _dict(header.get("session"))
     theirs, ours = _dict(head.get("commit_info")), _dict(session.get("commit"))
     counts = _dict(session.get("counts"))

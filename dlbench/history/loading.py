@@ -7,27 +7,28 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dlbench.errors import NotFoundError, RecordError
+from dlbench.history.ending import read_ending
 from dlbench.history.head import head_of
 from dlbench.history.naming import Saved, matches, saved_runs, storage_folder
-from dlbench.history.packing import environment_of, is_packed, numbers_of, summary_of
-from dlbench.history.reading import read_parts
+from dlbench.history.packing import digests_of, environment_of, summary_of, unpacked_numbers
 from dlbench.history.run import checked_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from typing import TypeAlias
 
     import pandas as pd
     from numpy.typing import NDArray
 
+    from dlbench.history.ending import Ending
     from dlbench.history.head import Head
-    from dlbench.history.reading import Parts
 
     Array: TypeAlias = NDArray[np.float64]
     Where: TypeAlias = "str | Path | Iterable[str | Path | Saved]"
@@ -37,8 +38,13 @@ SINGLE = ("step_seconds", "parameters")
 """Metrics that have one value a record, and no seed."""
 
 LARGEST_SEED = 2**63
+LARGEST_FLOAT = 1e300
+"""JSON knows integers that no float can hold."""
+
 MOST_VALUES = 10_000_000
 """A record with more numbers is taken for a broken one."""
+
+_NUMBERS = frozenset({float, int, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +99,12 @@ def read_history(where: Where | None = None, cases: Callable[[str], bool] | None
         RecordError: a storage that is no folder.
     """
     history = History()
+    wanted = None if cases is None else cache(cases)
     for saved in _chosen(where):
         try:
-            parts = read_parts(saved.path)
-            head = head_of(parts)
-            records = tuple(_numbers(parts, cases))
+            ending = read_ending(saved.path)
+            head = head_of(ending)
+            records = tuple(_numbers(ending, wanted))
         except RecordError as error:
             reason = str(error).removeprefix(f"{saved.path}: ")
             history.skipped.append((saved.path, reason))
@@ -110,7 +117,12 @@ def read_history(where: Where | None = None, cases: Callable[[str], bool] | None
     return history
 
 
-def load(where: Where | None = None, *, cases: Callable[[str], bool] | None = None) -> pd.DataFrame:
+def load(
+    where: Where | None = None,
+    *,
+    cases: Callable[[str], bool] | None = None,
+    metrics: Collection[str] = (),
+) -> pd.DataFrame:
     """Return saved runs as one tidy frame: a row a run, case, metric and seed, oldest run first.
 
     `docs/history.md` describes each column. `frame.attrs["skipped"]` names the files that could not
@@ -119,6 +131,7 @@ def load(where: Where | None = None, *, cases: Callable[[str], bool] | None = No
     Args:
         where: a storage folder (by default `.benchmarks`), a file, or the names of saved runs.
         cases: tells by a test's id whether it is asked for; by default all are.
+        metrics: others are left out of a record that has one of these; by default none is.
 
     Raises:
         NotFoundError: a name that means no saved run.
@@ -126,7 +139,7 @@ def load(where: Where | None = None, *, cases: Callable[[str], bool] | None = No
     """
     from dlbench.history.frame import frame_of
 
-    return frame_of(read_history(where, cases))
+    return frame_of(read_history(where, cases), metrics)
 
 
 def _chosen(where: Where | None) -> list[Saved]:
@@ -150,28 +163,28 @@ def _chosen(where: Where | None) -> list[Saved]:
     return list(found.values())
 
 
-def _numbers(parts: Parts, cases: Callable[[str], bool] | None) -> Iterator[Numbers]:
-    header = parts.header
-    for benchmark, stored in parts.stored(cases):
+def _numbers(ending: Ending, cases: Callable[[str], bool] | None) -> Iterator[Numbers]:
+    header = ending.header
+    for case, text in ending.numbers(cases):
+        kept = unpacked_numbers(text)
+        kept["starts"] = digests_of(kept.get("starts"), header)
+        yield _checked(case, kept, environment_of(kept, header))
+    for benchmark, stored in ending.parts.stored(cases) if ending.parts else ():
         if not isinstance(stored, dict):
             raise RecordError(f"a record is {type(stored).__name__}, expected dict")
-        if is_packed(stored):
-            kept = numbers_of(stored)
-            environment = environment_of(kept, header)
-            case = benchmark.get("fullname")
-        else:
-            record: Any = checked_record(stored)
-            runs = record["runs"] or {}
-            kept = {name: runs.get(name) for name in ("seeds", "starts")}
-            kept |= {"metrics": record["metrics"]} | summary_of(record)
-            kept |= {name: record[name] for name in ("kind", "name", "bounds")}
-            environment, case = record["environment"], record["case"]
-        yield _checked(str(case), stored, kept, environment)
+        if "packed" in stored:
+            kept = unpacked_numbers(stored.get("numbers")) | {"outcome": stored.get("outcome")}
+            yield _checked(str(benchmark.get("fullname")), kept, environment_of(kept, header))
+            continue
+        record: Any = checked_record(stored)
+        runs = record["runs"] or {}
+        kept = {name: runs.get(name) for name in ("seeds", "starts")}
+        kept |= {"metrics": record["metrics"]} | summary_of(record)
+        kept |= {name: record[name] for name in ("kind", "name", "bounds", "outcome")}
+        yield _checked(record["case"], kept, record["environment"])
 
 
-def _checked(
-    case: str, stored: dict[str, Any], kept: dict[str, Any], environment: object
-) -> Numbers:
+def _checked(case: str, kept: dict[str, Any], environment: object) -> Numbers:
     """Return a record's numbers, of the right types and lengths; what does not fit is left out."""
     metrics = kept.get("metrics")
     found = metrics.items() if isinstance(metrics, dict) else ()
@@ -180,49 +193,50 @@ def _checked(
     if count * len(lists) > MOST_VALUES:
         raise RecordError(f"the record of {case} has {count:,} values a metric")
     seeds = _each(kept.get("seeds"), int, count)
-    if not all(0 <= seed < LARGEST_SEED for seed in seeds) or len(set(seeds)) != count:
-        seeds = tuple(range(count))
+    if seeds and not (0 <= min(seeds) <= max(seeds) < LARGEST_SEED and len(set(seeds)) == count):
+        seeds = ()
     regimes = _each(lists.pop("regime", None), str, count)
-    values = {name: row for name, v in lists.items() if (row := _row(name, v, count)) is not None}
-    singles = {name: kept.get(name) for name in SINGLE}
+    rows = {name: row for name, one in lists.items() if (row := _row(one, count)) is not None}
+    values = np.array(list(rows.values()), dtype=float).reshape(len(rows), count)
+    if STEPS_TO_TARGET in rows:
+        # Strict JSON has no word for infinity: a target that was never met is null.
+        steps = values[list(rows).index(STEPS_TO_TARGET)]
+        steps[np.isnan(steps)] = np.inf
     return Numbers(
         case=sys.intern(case),
         name=None if kept.get("name") is None else str(kept.get("name")),
         kind=sys.intern(str(kept.get("kind"))),
-        outcome=sys.intern(str(stored.get("outcome"))),
+        outcome=sys.intern(str(kept.get("outcome"))),
         bounds=sys.intern(str(kept.get("bounds"))),
         experiment=_interned(kept.get("experiment")),
         environment=environment if isinstance(environment, dict) else {},
-        seeds=seeds,
+        seeds=seeds or tuple(range(count)),
         starts=tuple(map(sys.intern, _each(kept.get("starts"), str, count))),
         regimes=tuple(map(sys.intern, regimes)),
-        metrics=tuple(map(sys.intern, values)),
-        values=np.array(list(values.values())).reshape(len(values), count),
-        singles={
-            name: float(value)
-            for name, value in singles.items()
-            if isinstance(value, (int, float)) and abs(value) < 1e300  # noqa: PLR2004 - a float holds it
-        },
+        metrics=tuple(map(sys.intern, rows)),
+        values=values,
+        singles={name: one for name in SINGLE if (one := _single(kept.get(name))) is not None},
     )
 
 
-def _each(values: object, kind: type, count: int) -> tuple[Any, ...]:
+def _each(values: Any, kind: type, count: int) -> tuple[Any, ...]:
     """Return `count` values of a type, or none at all."""
     fits = isinstance(values, list) and len(values) == count
-    return tuple(values) if fits and all(type(one) is kind for one in values) else ()  # type: ignore[attr-defined, arg-type]
+    return tuple(values) if fits and set(map(type, values)) == {kind} else ()
 
 
-def _row(name: str, values: list[Any], count: int) -> Array | None:
-    if len(values) != count:
+def _single(value: Any) -> float | None:
+    """Return a number that a float can hold."""
+    return float(value) if type(value) in {int, float} and abs(value) < LARGEST_FLOAT else None
+
+
+def _row(values: list[Any], count: int) -> list[float | None] | None:
+    """Return a metric's values, where there are so many and all are numbers or missing."""
+    if len(values) != count or not _NUMBERS.issuperset(map(type, values)):
         return None
-    try:
-        row = np.array(values, dtype=float)
-    except (TypeError, ValueError, OverflowError):
+    if int in map(type, values) and max(abs(one or 0) for one in values) >= LARGEST_FLOAT:
         return None
-    if row.shape != (count,):
-        return None
-    # Strict JSON has no word for infinity: a target that was never met is null.
-    return np.where(np.isnan(row), np.inf, row) if name == STEPS_TO_TARGET else row
+    return values
 
 
 def _interned(text: object) -> str | None:

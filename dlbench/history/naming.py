@@ -8,7 +8,9 @@ looked for in the files, and there in their heads.
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from glob import has_magic
 from pathlib import Path
@@ -97,9 +99,10 @@ def saved_runs(storage: Path = STORAGE) -> list[Saved]:
     Raises:
         RecordError: the folder holds more files than anyone saves.
     """
-    found = [Saved.of(path) for path in _files(storage)]
-    folders = sorted(path for path in _entries(storage) if path.is_dir())
-    found += [Saved.of(path, folder.name) for folder in folders for path in _files(folder)]
+    files, folders = _entries(storage)
+    found = [Saved.of(path) for path in files]
+    for folder in sorted(folders):
+        found += [Saved.of(path, folder.name) for path in _entries(folder)[0]]
     if len(found) > MOST_FILES:
         raise RecordError(f"{storage}: holds more than {MOST_FILES:,} files; name one below it")
     return sorted(found, key=lambda one: (one.machine, one.number or 0, one.path.name))
@@ -231,15 +234,23 @@ def _head(one: Saved) -> Head | None:
         return None
 
 
-def _files(folder: Path) -> list[Path]:
-    return _saved_of(_entries(folder))
-
-
-def _entries(folder: Path) -> list[Path]:
+def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the saved runs in a folder, and the folders in it; nothing that is hidden."""
+    files: list[Path] = []
+    folders: list[Path] = []
     try:
-        return [path for path in folder.iterdir() if not path.name.startswith(".")]
-    except OSError:
-        return []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                with suppress(OSError):  # a link that leads to itself
+                    if entry.is_dir():
+                        folders.append(folder / entry.name)
+                    elif entry.name.endswith(".json") and entry.is_file():
+                        files.append(folder / entry.name)
+    except OSError:  # no folder, or one that may not be read
+        return [], []
+    return files, folders
 
 
 def _unique(found: Iterator[list[Saved]]) -> list[Saved]:

@@ -2,12 +2,14 @@
 
 A file of pytest-benchmark's is indented, a number a line. Sixteen seeds of a hundred cases would take
 megabytes so, three quarters of them spaces. Packed, a record keeps `outcome` and `message` as they are;
-its environment stands once at the top of the file; and three texts hold the rest, so that a history
-of a hundred files unpacks only what it shows:
+its environment and its digests, which most records share, stand once in our part of the document;
+and three texts hold the rest:
 
-* `numbers`: what tells the record from others, seeds, digests of the initial weights and metrics, as
-  JSON, deflated against `KNOWN` (RFC 1950), in base64. Metrics keep nine digits, with which a float32
-  is exact;
+* `numbers`: outcome, what tells the record from others, seeds, digests of the initial weights and
+  metrics, as JSON, deflated against `KNOWN` (RFC 1950), in base64. Metrics keep nine digits, with which
+  a float32 is exact. These texts stand together, a line each, at the very end of the file, and the
+  record has the number of its line: a history of a thousand files reads only their ends
+  (`dlbench.history.ending`). In schema 2 each stood in its record;
 * `packed`: everything else but the curves, the same, deflated against the file's `dictionary`: what
   one record holds stands in most others too;
 * `curves`: all curves one after the other, deflated, in base 85, a twentieth shorter than base64. A
@@ -19,8 +21,10 @@ of a hundred files unpacks only what it shows:
 from __future__ import annotations
 
 import base64
+import binascii
 import json
 import zlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,6 +47,12 @@ IN_SIGHT = ("outcome", "message")
 TOLD = ("kind", "name", "bounds", "environment")
 """The other fields that a history shows."""
 
+DIGESTS = ("starts", "orders")
+"""Of what each seed began with: the same in all cases of a workload."""
+
+THEIRS = ("datetime", "commit_info")
+"""What pytest-benchmark says of the whole run, of which a copy stands at the end."""
+
 KNOWN = (
     b'"oscillation":[0.0,1.0,"final_accuracy":["final_loss":["stalled","diverged","slow","converged",'
     b'"converged","experiment":"","parameters":,"step_seconds":0.00,{"kind":"parameters","name":null,'
@@ -51,7 +61,7 @@ KNOWN = (
     b'"converged","converged","converged"],"mean_log_loss":[-0.0,"final_loss":[0.0,"final_val_loss":[0.0,'
     b'"final_val_accuracy":[0.9,"final_accuracy":[0.9,"steps_to_target":[null,null,null,'
 )
-"""What `numbers` are deflated against; part of schema 2, and never to be changed."""
+"""What `numbers` are deflated against; part of schemas 2 and 3, and never to be changed."""
 
 MOST_TEXT, MOST_CURVES = 64 * 2**20, 256 * 2**20
 """Bytes of one record once it is unpacked; a file that holds more is not believed."""
@@ -70,19 +80,34 @@ def pack(document: dict[str, Any]) -> None:
         document: pytest-benchmark's, or `Run.to_document()`, with our header in it.
     """
     environments: list[Any] = []
+    digests: list[str] = []
+    numbers: dict[str, str] = {}
     found: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
     for benchmark in document["benchmarks"]:
         ours = benchmark.get("extra_info", {}).get(KEY)
         if ours and not any("packed" in record for record in ours["records"]):
-            found.append((benchmark, [_stored(record, environments) for record in ours["records"]]))
-    dictionary = _dictionary([stored["packed"] for _, parts in found for stored in parts])
+            stored = [_stored(record, environments, digests) for record in ours["records"]]
+            found.append((benchmark, stored))
+    dictionary = _dictionary([one["packed"] for _, parts in found for one in parts])
     for benchmark, parts in found:
-        for stored in parts:
-            stored["packed"] = _base64(_deflated(stored["packed"], dictionary))
+        for one in parts:
+            one["packed"] = _base64(_deflated(one["packed"], dictionary))
+            numbers[f"{len(numbers)} {benchmark.get('fullname')}"] = one["numbers"]
+            one["numbers"] = len(numbers) - 1
         extra = benchmark["extra_info"] | {KEY: {"schema": SCHEMA, "records": parts}}
         benchmark["extra_info"] = extra
-    shared = {"environments": environments, "dictionary": _base64(zlib.compress(dictionary, 9))}
-    document[KEY] = document[KEY] | shared
+    ours = document.pop(KEY)
+    document[KEY] = {
+        **{name: value for name, value in ours.items() if name not in {"schema", "session"}},
+        "dictionary": _base64(zlib.compress(dictionary, 9)),
+        # What a history needs stands last: see `dlbench.history.ending`.
+        "schema": SCHEMA,
+        "session": ours.get("session"),
+        **{name: document.get(name) for name in THEIRS},
+        "environments": environments,
+        "digests": digests,
+        "numbers": numbers,
+    }
 
 
 def unpack(stored: object, header: Mapping[str, Any], dictionary: bytes) -> object:
@@ -99,7 +124,7 @@ def unpack(stored: object, header: Mapping[str, Any], dictionary: bytes) -> obje
     if not isinstance(stored, dict) or "packed" not in stored:
         return stored
     record = _json(_inflated(_bytes(stored["packed"]), dictionary, MOST_TEXT))
-    numbers = numbers_of(stored)
+    numbers = unpacked_numbers(_text_of(stored, header))
     record |= {name: stored.get(name) for name in IN_SIGHT}
     record |= {name: numbers.get(name) for name in TOLD}
     record["environment"] = environment_of(numbers, header)
@@ -108,25 +133,21 @@ def unpack(stored: object, header: Mapping[str, Any], dictionary: bytes) -> obje
     runs = record.get("runs")
     if isinstance(runs, dict):
         runs |= {name: numbers[name] for name in ("seeds", "starts") if name in numbers}
+        runs |= {name: digests_of(runs[name], header) for name in DIGESTS if name in runs}
         if "curves" in stored:
             runs["curves"] = _curves(stored["curves"], runs.get("curves"))
     return record
 
 
-def is_packed(stored: Mapping[str, Any]) -> bool:
-    """Return whether an item of a case's `records` is packed."""
-    return "packed" in stored
-
-
-def numbers_of(stored: Mapping[str, Any]) -> dict[str, Any]:
+def unpacked_numbers(text: object) -> dict[str, Any]:
     """Return what a packed record's `numbers` hold.
 
-    They are the fields `TOLD`, `seeds`, `starts` and `metrics`, and what `summary_of` adds.
+    They are `outcome`, the fields `TOLD`, `seeds`, `starts` and `metrics`, and what `summary_of` adds.
 
     Raises:
         RecordError: the text is damaged.
     """
-    return _json(_inflated(_bytes(stored.get("numbers")), KNOWN, MOST_TEXT))
+    return _json(_inflated(_bytes(text), KNOWN, MOST_TEXT))
 
 
 def environment_of(numbers: Mapping[str, Any], header: Mapping[str, Any]) -> Any:
@@ -141,6 +162,26 @@ def environment_of(numbers: Mapping[str, Any], header: Mapping[str, Any]) -> Any
     return known[place]
 
 
+def digests_of(value: object, header: Mapping[str, Any]) -> object:
+    """Return a record's digests: most records share theirs, which stand once in the document.
+
+    Raises:
+        RecordError: they do not.
+    """
+    if not isinstance(value, dict):
+        return value
+    place, known = value.get("digests"), header.get("digests")
+    if type(place) is not int or not isinstance(known, list) or not 0 <= place < len(known):
+        raise RecordError("a packed record's digests are not in its file")
+    return list(_apart_at_spaces(str(known[place])))
+
+
+@lru_cache(4096)
+def _apart_at_spaces(text: str) -> tuple[str, ...]:
+    """Return the digests in a text; the runs of a history share theirs, and so the same objects."""
+    return tuple(text.split(" "))
+
+
 def dictionary_of(header: Mapping[str, Any]) -> bytes:
     """Return what a document's records were packed against; empty where they are not packed.
 
@@ -151,7 +192,9 @@ def dictionary_of(header: Mapping[str, Any]) -> bytes:
     return b"" if text is None else _inflated(_bytes(text), b"", MOST_TEXT)
 
 
-def _stored(record: Mapping[str, Any], environments: list[Any]) -> dict[str, Any]:
+def _stored(
+    record: Mapping[str, Any], environments: list[Any], digests: list[str]
+) -> dict[str, Any]:
     """Return a record as it is stored, but for `packed`, which is not deflated yet."""
     plain: Any = to_plain(record)
     if plain["environment"] not in environments:
@@ -159,7 +202,10 @@ def _stored(record: Mapping[str, Any], environments: list[Any]) -> dict[str, Any
     stored: dict[str, Any] = {name: plain.pop(name) for name in IN_SIGHT}
     plain["environment"] = environments.index(plain["environment"])
     numbers: dict[str, Any] = {name: plain.pop(name) for name in TOLD}
+    numbers["outcome"] = stored["outcome"]
     runs = plain["runs"] or {}
+    if isinstance(runs, dict):
+        runs |= {name: _once(runs[name], digests) for name in DIGESTS if name in runs}
     numbers |= {name: runs.pop(name) for name in ("seeds", "starts") if name in runs}
     metrics = plain.pop("metrics")
     numbers["metrics"] = metrics and {name: _rounded(values) for name, values in metrics.items()}
@@ -174,6 +220,29 @@ def _stored(record: Mapping[str, Any], environments: list[Any]) -> dict[str, Any
         stored["curves"] = base64.b85encode(zlib.compress(content, 9)).decode("ascii")
     stored["packed"] = _text(plain)
     return stored
+
+
+def _once(values: Any, digests: list[str]) -> Any:
+    """Return where digests stand among those of the document; anything else as it is."""
+    if not isinstance(values, list) or not values:
+        return values
+    if not all(isinstance(one, str) and one and " " not in one for one in values):
+        return values
+    text = " ".join(values)
+    if text not in digests:
+        digests.append(text)
+    return {"digests": digests.index(text)}
+
+
+def _text_of(stored: Mapping[str, Any], header: Mapping[str, Any]) -> object:
+    """Return the text of a record's numbers: at the end of the file, in schema 2 in the record."""
+    place, texts = stored.get("numbers"), header.get("numbers")
+    if type(place) is not int:
+        return place
+    for key, text in texts.items() if isinstance(texts, dict) else ():
+        if key.startswith(f"{place} "):
+            return text
+    raise RecordError("a packed record's numbers are not in its file")
 
 
 def summary_of(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -276,7 +345,7 @@ def _text(value: object) -> bytes:
 
 def _json(text: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = json.loads(text.decode())
     except (ValueError, RecursionError) as error:
         raise RecordError(f"a packed record is damaged: {error}") from error
     if not isinstance(value, dict):
@@ -308,9 +377,9 @@ def _base64(content: bytes) -> str:
 
 
 def _bytes(text: object) -> bytes:
-    if not isinstance(text, str):
+    if not isinstance(text, (str, bytes)):
         raise RecordError(f"a packed text is {type(text).__name__}, expected str")
     try:
-        return base64.b64decode(text, validate=True)
+        return binascii.a2b_base64(text, strict_mode=True)
     except ValueError as error:
         raise RecordError(f"a packed text is damaged: {error}") from error

@@ -1,9 +1,4 @@
-"""One saved file: its head and its cases apart, so that one case is read without the others.
-
-A file that pytest-benchmark or `write_run` wrote is indented by four, a case's braces by eight. JSON
-allows no line end within a string, so that the lines themselves say where a case begins and ends:
-what nobody asks for is never parsed. A file in any other form is parsed whole.
-"""
+"""One saved file, read and parsed whole: its head, its cases, the records in them."""
 
 from __future__ import annotations
 
@@ -23,26 +18,15 @@ if TYPE_CHECKING:
 INDENT = 4
 """Spaces a level, pytest-benchmark's."""
 
-_BEGIN, _END = b'\n    "benchmarks": [', b"\n    ]"
-_CASE_BEGIN, _CASE_END = b"\n        {\n", b"\n        }"
-_BETWEEN = b"\n        },\n        {\n"
-_FULLNAME = b'\n            "fullname": '
-_COMMIT = b'\n    "commit_info": '
-"""After it stands all that is read of a head: what pytest-benchmark says of the machine does not."""
-
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A saved file, of which only the head is parsed."""
+    """A saved file, parsed: what stands at its top, and its cases."""
 
     head: dict[str, Any]
-    """What stands beside the list of benchmarks, but for pytest-benchmark's `machine_info`."""
-    text: bytes = b""
-    """The file, in pytest-benchmark's form."""
-    body: tuple[int, int] = (0, 0)
-    """Where in it the cases' text begins and ends."""
-    parsed: tuple[Any, ...] = ()
-    """The cases of a file in any other form."""
+    """What stands beside the list of benchmarks."""
+    cases: tuple[Any, ...]
+    """Each a benchmark of pytest-benchmark's; foreign files may hold anything."""
 
     @property
     def header(self) -> dict[str, Any]:
@@ -54,43 +38,20 @@ class Parts:
         ours = self.head.get(KEY)
         return {} if ours is None else schema_checked(ours)
 
-    def cases(self, wanted: Callable[[str], bool] | None = None) -> Iterator[Any]:
-        """Yield cases, each a benchmark of pytest-benchmark's; foreign files may hold anything.
+    def stored(self, wanted: Callable[[str], bool] | None = None) -> Iterator[tuple[Any, Any]]:
+        """Yield each case asked for with each of our records in it, as it is stored.
 
         Args:
             wanted: tells by a test's id whether it is asked for; by default all are.
 
         Raises:
-            RecordError: a case's text is damaged.
-        """
-        for case in self.parsed:
-            if wanted is None or (isinstance(case, dict) and wanted(str(case.get("fullname")))):
-                yield case
-        begin, end = self.body
-        if wanted is None and end:
-            inner = self.text[begin + len(_CASE_BEGIN) : end - len(_CASE_END)]
-            yield from (_parsed(b"{" + case + b"}") for case in inner.split(_BETWEEN))
-        elif wanted is not None:
-            yield from self._chosen(wanted)
-
-    def _chosen(self, wanted: Callable[[str], bool]) -> Iterator[Any]:
-        text, (first, last) = self.text, self.body
-        place = text.find(_FULLNAME, first, last)
-        while place >= 0:
-            start = place + len(_FULLNAME)
-            if wanted(_name(text[start : text.find(b"\n", start)])):
-                begin = text.rfind(_CASE_BEGIN, first, place + 1)
-                end = text.find(_CASE_END, start, last) + len(_CASE_END)
-                yield _parsed(text[begin:end])
-            place = text.find(_FULLNAME, start, last)
-
-    def stored(self, wanted: Callable[[str], bool] | None = None) -> Iterator[tuple[Any, Any]]:
-        """Yield each case asked for with each of our records in it, as it is stored.
-
-        Raises:
             RecordError: a damaged case, or one of a newer schema.
         """
-        for benchmark in self.cases(wanted):
+        for benchmark in self.cases:
+            if wanted is not None and not (
+                isinstance(benchmark, dict) and wanted(str(benchmark.get("fullname")))
+            ):
+                continue
             extra = benchmark.get("extra_info") if isinstance(benchmark, dict) else None
             ours = extra.get(KEY) if isinstance(extra, dict) else None
             if ours is not None:
@@ -116,9 +77,7 @@ def read_parts(path: Path) -> Parts:
         RecordError: the file is missing, too large, truncated or no saved run; it says which.
     """
     try:
-        content = read_bounded(path, MAX_BYTES)
-        parts = _by_lines(content)
-        return parts_of(json.loads(content)) if parts is None else parts
+        return parts_of(json.loads(read_bounded(path, MAX_BYTES)))
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
@@ -134,7 +93,7 @@ def parts_of(document: object) -> Parts:
     if not isinstance(document, dict) or not isinstance(document.get("benchmarks"), list):
         raise RecordError("this is no saved run: it has no list of benchmarks")
     head = {name: value for name, value in document.items() if name != "benchmarks"}
-    return Parts(head, parsed=tuple(document["benchmarks"]))
+    return Parts(head, tuple(document["benchmarks"]))
 
 
 def schema_checked(part: object) -> dict[str, Any]:
@@ -166,39 +125,3 @@ def part_of(parent: dict[str, Any], name: str, kind: type) -> Any:
     if not isinstance(value, kind):
         raise RecordError(f"its {name} are {type(value).__name__}, expected {kind.__name__}")
     return value
-
-
-def _by_lines(content: bytes) -> Parts | None:
-    """Return the parts of a file in pytest-benchmark's form; None of any other."""
-    found = content.find(_BEGIN)
-    begin = found + len(_BEGIN)
-    end = content.find(_END, begin)
-    if not (
-        content.startswith(b"{\n")
-        and 0 <= found < end
-        and content.startswith(_CASE_BEGIN, begin)
-        and content.endswith(_CASE_END, begin, end)
-    ):
-        return None
-    commit = content.rfind(_COMMIT, 0, begin)
-    before = content[max(commit, 1) : begin]
-    try:
-        head = json.loads(b"{" + before + content[end:])
-    except (ValueError, RecursionError):
-        return None
-    del head["benchmarks"]
-    return Parts(head, content, (begin, end))
-
-
-def _name(line: bytes) -> str:
-    """Return the text at the end of a line of JSON."""
-    line = line.rstrip(b",\r ")
-    plain = line.isascii() and b"\\" not in line
-    return line[1:-1].decode() if plain else str(_parsed(line))
-
-
-def _parsed(text: bytes) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RecordError(f"a case is damaged: {error}") from error

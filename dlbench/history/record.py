@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from dlbench.plain import Plain
     from dlbench.runs import Runs
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised whenever a field changes its meaning; a reader for every older schema stays.
 
-2 packs records where they lie in a file (`dlbench.history.packing`); 1 kept them in plain sight.
+3 keeps what a history shows of every record at the end of a file; 2 packed it within each record
+(`dlbench.history.packing`); 1 kept records in plain sight.
 """
 
 KEY = "dlbench"
@@ -36,6 +37,25 @@ class Timing(TypedDict):
     """The interquartile range of the rounds, seconds."""
     samples_per_second: float | None
     epoch_seconds: float | None
+
+
+class Asserted(TypedDict):
+    """A bound that the test asserts: one number of the runs, compared with one of the test's."""
+
+    summary: str
+    """final, best, at, steps_to, mean_log_loss or oscillation, as the methods of `Runs`; or share,
+    that of a regime."""
+    metric: str
+    """The curve; for a share, the regime, or "failed"."""
+    at: float | None
+    """The step of `at`, the value that `steps_to` counts to."""
+    statistic: str
+    """What is taken over the seeds: median, mean, min, max or "quantile 0.1"; for a share nothing."""
+    comparison: str
+    """<, <=, >, >= or ==, read from the measured to the bound."""
+    bound: float
+    measured: float | None
+    held: bool
 
 
 class Record(TypedDict):
@@ -68,6 +88,8 @@ class Record(TypedDict):
     gate: NotRequired[dict[str, Plain] | None]
     """`rules`, what the test's marker says; `verdict`, as `Verdict.to_builtins()`; after an accept,
     `yardstick` and `repeats`."""
+    asserted: NotRequired[list[Asserted]]
+    """The bounds that the test came to, as far as they could be read."""
 
 
 def metrics_by_seed(runs: Runs) -> dict[str, Plain]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NotRequired, TypeAlias, TypedDict, cast
 
 from dlbench.errors import RecordError
 from dlbench.history.files import MAX_BYTES, read_bounded, write_atomically
@@ -40,6 +40,15 @@ class Figure(TypedDict):
     """The PNG file, base64."""
 
 
+class Gated(TypedDict):
+    """What only a whole run shows of the gate; the verdicts ride on the records."""
+
+    false_alarm: float
+    """The suite's error rate."""
+    missing: list[str]
+    """The cases of the baseline that were not run, though their files were collected whole."""
+
+
 class Session(TypedDict):
     """How the run was made."""
 
@@ -56,6 +65,8 @@ class Session(TypedDict):
     complete: bool
     """False where the run was interrupted or stopped early."""
     commit: dict[str, Plain]
+    gate: NotRequired[Gated]
+    """Only where the run was compared with a baseline, and came to its end."""
 
 
 _Fields: TypeAlias = "Mapping[str, type | UnionType]"
@@ -80,6 +91,7 @@ _SESSION: _Fields = {
     "duration": float | int,
     "seeds": int,
 }
+_GATED: _Fields = {"false_alarm": float | int, "missing": list}
 _MODULE: _Fields = dict.fromkeys(("theory", "discussion"), str)
 _FIGURE: _Fields = dict.fromkeys(("case", "module", "caption", "png"), str)
 
@@ -206,7 +218,10 @@ def checked_session(value: object) -> Session:
     Raises:
         RecordError: it is none; it says which field.
     """
-    return cast("Session", _checked(value, "session", _SESSION))
+    session = cast("Session", _checked(value, "session", _SESSION))
+    if "gate" in session:
+        _checked(session["gate"], "session's gate", _GATED)
+    return session
 
 
 def checked_record(value: object) -> Record:

@@ -159,9 +159,9 @@ def direction(metric: str) -> bool | None:
     return False if timed else higher_is_better(metric)
 
 
-def text_of(value: object) -> str:
-    """Return a value of a table as a text; "none" where there is none."""
-    return "none" if value is None or value is pd.NA or value != value else str(value)  # noqa: PLR0124 - NaN
+def text_of(value: object, missing: str = "none") -> str:
+    """Return a value of a table as a text; `missing` where there is none."""
+    return missing if value is None or value is pd.NA or value != value else str(value)  # noqa: PLR0124 - NaN
 
 
 def _spread(values: Array) -> tuple[int, float, float, float]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from dlbench.errors import NotFoundError
 from dlbench.history.changes import FALSE_ALARM, change_points, level_change, significant_cut
-from dlbench.history.series import EXACT, Order, Series, describe, series_of
+from dlbench.history.series import EXACT, Order, Series, describe, series_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -88,13 +88,15 @@ def trends(
     known = list(frame["metric"].cat.categories) if len(frame) else []
     if known and (unknown := [name for name in metrics if name not in known]):
         raise NotFoundError(f"no metric {', '.join(unknown)}; the runs have {', '.join(known)}")
-    keys = [frame["case"].astype(object), frame["name"].astype(object).fillna("")]
-    for (case, name), part in frame.groupby(keys, sort=False):
-        by_metric = dict(tuple(part.groupby("metric", observed=True, sort=False)))
-        first = next(one for one in (DEFAULT_METRIC, *EXACT, *by_metric) if one in by_metric)
+    keys = [frame["case"].cat.codes.to_numpy(), frame["name"].cat.codes.to_numpy()]
+    for _, part in frame.groupby(keys, sort=False):
+        case, name = part["case"].iloc[0], text_of(part["name"].iloc[0], "")
+        codes = part["metric"].cat.codes.to_numpy()
+        places = {known[code]: code for code in dict.fromkeys(codes.tolist())}
+        first = next(one for one in (DEFAULT_METRIC, *EXACT, *places) if one in places)
         for metric in metrics or (first,):
-            if metric in by_metric:
-                yield trend(by_metric[metric], case, name or None, by=by)
+            if metric in places:
+                yield trend(part[codes == places[metric]], case, name or None, by=by)
 
 
 def trend(frame: pd.DataFrame, case: str, name: str | None, *, by: Order = "time") -> Trend:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
 
 from dlbench import cli
+from dlbench.history import load
 from dlbench.history.frame import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Save = Callable[..., Path]
+    Made = tuple[Callable[..., dict[str, Any]], Callable[..., dict[str, Any]]]
 
 
 @pytest.fixture(autouse=True)
@@ -72,10 +74,14 @@ def test_parquet_without_pyarrow_names_the_remedy(
     assert not Path("a.parquet").exists()
 
 
-def test_parquet() -> None:
-    """Where pyarrow is installed, the columns keep their types."""
+def test_parquet_comes_back_as_it_was(save: Save, made: Made) -> None:
+    """Every value, and every column's type: whole numbers with gaps, times in UTC, categories."""
     pytest.importorskip("pyarrow")
+    records = [made[0]("c.py::test_d", 2, 0.5, name=name) for name in (None, "second")]
+    save(4, "x", records=records)
     assert cli.main(["export", "--to", "a.parquet"]) == 0
     frame = pd.read_parquet("a.parquet")
-    assert list(frame.columns) == list(COLUMNS)
+    pd.testing.assert_frame_equal(frame, load(), check_categorical=False)
     assert frame["seed"].dtype == "Int64"
+    assert frame["time"].dt.tz is not None
+    assert isinstance(frame["case"].dtype, pd.CategoricalDtype)

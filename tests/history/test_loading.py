@@ -96,7 +96,7 @@ def test_a_folder_with_broken_files_loads_the_rest(save: Save, made: Made) -> No
         "0004_other": '{"name": "package.json"}',
         "0005_newer": json.dumps(newer),
         "0006_theirs": json.dumps(made[1]([]) | {"benchmarks": [{"fullname": "a"}]}),
-        "0007_damaged": text.replace('"numbers": "', '"numbers": "!'),
+        "0007_damaged": text.replace('test_b[1]": "', 'test_b[1]": "!'),
     }
     for name, content in broken.items():
         good.with_name(f"{name}.json").write_text(content, encoding="utf-8")
@@ -123,6 +123,17 @@ def test_only_cases_that_are_asked_for(save: Save, made: Made) -> None:
     assert list(frame["run"].unique()) == ["0001_x"]
     assert list(frame["case"].unique()) == [CASE]
     assert frame.attrs["skipped"] == []
+
+
+def test_only_metrics_that_are_asked_for(save: Save, made: Made) -> None:
+    """Others are left out where one of these is there; all of them stay categories."""
+    bare = made[0]("c.py::test_d", 2, 0.0, metrics={"final_loss": [1.0, 2.0]}, timing=None)
+    save(1, records=[made[0](CASE, 3, 0.5), bare])
+    whole, some = load(), load(metrics=["mean_log_loss", "step_seconds"])
+    kept = whole["metric"].isin(["mean_log_loss", "step_seconds"]) | (whole["case"] != CASE)
+    assert list(some["metric"].cat.categories) == list(whole["metric"].cat.categories)
+    pd.testing.assert_frame_equal(some, whole[kept].reset_index(drop=True), check_categorical=False)
+    assert len(some) == 3 + 1 + 2
 
 
 def test_what_where_can_be(save: Save, tmp_path: Path) -> None:

@@ -211,3 +211,11 @@ def test_a_head_tells_the_session(four: list[Path], tmp_path: Path) -> None:
     assert (head.time, head.commit, head.branch) == ("2026-01-01T00:00:00+00:00", None, None)
     assert not head.complete
     assert not head.passed
+
+
+def test_a_link_that_leads_to_itself_costs_nothing(save: Save, tmp_path: Path) -> None:
+    """In a storage, and as a machine's folder: what else lies there is found."""
+    path = save(1)
+    for place in (path.parent / "loop.json", path.parent.parent / "loop"):
+        place.symlink_to(place.name)
+    assert [one.path.name for one in saved_runs(path.parent.parent)] == [path.name]

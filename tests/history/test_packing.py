@@ -13,7 +13,7 @@ import pytest
 
 from dlbench.errors import RecordError
 from dlbench.history import packing
-from dlbench.history.packing import dictionary_of, numbers_of, pack, unpack
+from dlbench.history.packing import dictionary_of, digests_of, pack, unpack, unpacked_numbers
 from dlbench.history.reading import parts_of
 from dlbench.history.record import KEY, SCHEMA
 
@@ -54,9 +54,24 @@ def test_the_document_stays_json_of_the_next_schema(made: Made) -> None:
     assert ours["schema"] == SCHEMA
     assert stored["outcome"] == "passed"
     assert stored["message"] is None
-    assert numbers_of(stored)["environment"] == 0
+    (text,) = document[KEY]["numbers"].values()
+    assert stored["numbers"] == 0
+    assert unpacked_numbers(text)["environment"] == 0
+    assert list(document)[-1] == KEY
+    assert list(document[KEY])[-1] == "numbers"
     assert document[KEY]["environments"] == [made[0]("a.py::t", 1, 0.0)["environment"]]
     assert {name for name, value in stored.items() if isinstance(value, (list, dict))} == set()
+
+
+def test_digests_stand_once(made: Made) -> None:
+    """What two records share is kept once; what is no list of digests is kept as it is."""
+    records = [made[0]("a.py::test_a", 3, 0.0, name=name) for name in "abc"]
+    records[0]["runs"]["orders"] = ["x", "y z", ""]
+    records[1]["runs"]["starts"] = records[1]["runs"]["orders"] = ["p", "q", "r"]
+    records[2]["runs"]["orders"] = 7
+    document = packed(made, *copy.deepcopy(records))
+    assert document[KEY]["digests"] == [" ".join(records[0]["runs"]["starts"]), "p q r"]
+    assert list(parts_of(document).records()) == records
 
 
 def test_packing_leaves_the_records_alone(made: Made) -> None:
@@ -151,6 +166,13 @@ DAMAGE: dict[str, tuple[str, object, str]] = {
     "curves": ("curves", "abc\x00", "damaged"),
     "short curves": ("curves", base64.b85encode(zlib.compress(b"abcd")).decode(), "expected"),
     "no numbers": ("numbers", None, "is NoneType, expected str"),
+    "no such digests": (
+        "numbers",
+        text(b'{"environment": 0, "starts": {"digests": 9}}'),
+        "digests are not in its file",
+    ),
+    "no such line": ("numbers", 1, "numbers are not in its file"),
+    "no line at all": ("numbers", -1, "numbers are not in its file"),
 }
 
 
@@ -158,7 +180,10 @@ DAMAGE: dict[str, tuple[str, object, str]] = {
 def test_a_damaged_text_is_refused(made: Made, field: str, value: object, words: str) -> None:
     """Whatever is wrong with a packed record is a `RecordError` that says what."""
     document = packed(made, made[0]("a.py::test_a", 4, 0.0))
-    document["benchmarks"][0]["extra_info"][KEY]["records"][0][field] = value
+    if field == "numbers" and isinstance(value, str):
+        document[KEY]["numbers"] = {"0 a.py::test_a": value}
+    else:
+        document["benchmarks"][0]["extra_info"][KEY]["records"][0][field] = value
     with pytest.raises(RecordError, match=words):
         list(parts_of(document).records())
 
@@ -171,7 +196,7 @@ def test_a_small_text_that_stands_for_gigabytes_is_refused(
     bomb = base64.b64encode(zlib.compress(b" " * 3 * 2**20, 9)).decode()
     assert len(bomb) < 10_000
     monkeypatch.setattr(packing, "MOST_TEXT", 2**20)
-    document["benchmarks"][0]["extra_info"][KEY]["records"][0]["numbers"] = bomb
+    document[KEY]["numbers"] = {"0 a.py::test_a": bomb}
     with pytest.raises(RecordError, match="holds more than 1 MiB"):
         list(parts_of(document).records())
 
@@ -186,9 +211,10 @@ def test_what_is_not_packed_passes_through() -> None:
 def test_numbers_are_read_without_the_rest(made: Made) -> None:
     """Seeds, starts and metrics, the experiment's id and a step's time need no dictionary."""
     document = packed(made, made[0]("a.py::test_a", 2, 0.0))
-    (stored,) = document["benchmarks"][0]["extra_info"][KEY]["records"]
-    numbers = numbers_of(stored)
+    (text,) = document[KEY]["numbers"].values()
+    numbers = unpacked_numbers(text)
+    assert numbers["outcome"] == "passed"
     assert numbers["seeds"] == [0, 1]
-    assert numbers["starts"] == [f"{0:016x}", f"{1:016x}"]
+    assert digests_of(numbers["starts"], document[KEY]) == [f"{0:016x}", f"{1:016x}"]
     assert numbers["metrics"]["mean_log_loss"] == [0.5, 0.51]
     assert (numbers["experiment"], numbers["step_seconds"]) == ("a1b2", 0.002)

@@ -1,4 +1,4 @@
-"""A saved file is taken apart by its lines; what nobody asks for is not parsed."""
+"""A saved file is parsed whole, in any form of JSON, or refused by name."""
 
 from __future__ import annotations
 
@@ -56,54 +56,17 @@ def test_every_form_of_json_reads_the_same(
     parts = read_parts(path)
     assert parts.head[KEY] == document[KEY]
     assert parts.head["commit_info"] == document["commit_info"]
-    assert list(parts.cases()) == document["benchmarks"]
-    for place, case in enumerate(CASES):
-        assert list(parts.cases(lambda name, case=case: name == case)) == [  # type: ignore[misc]
-            document["benchmarks"][place]
-        ]
-
-
-def test_only_the_case_that_is_asked_for_is_parsed(
-    document: dict[str, Any], tmp_path: Path
-) -> None:
-    """Damage in another case is not met; asked for, it is named."""
-    text = json.dumps(document, indent=4).replace('"outcome": "passed"', '"outcome" "passed"', 1)
-    path = tmp_path / "a.json"
-    path.write_text(text, encoding="utf-8")
-    parts = read_parts(path)
-    assert len(list(parts.stored(lambda name: name == CASES[1]))) == 1
-    with pytest.raises(RecordError, match="a case is damaged"):
-        list(parts.stored(lambda name: name == CASES[0]))
-    with pytest.raises(RecordError, match="a case is damaged"):
-        list(parts.stored())
+    assert list(parts.cases) == document["benchmarks"]
+    for case, benchmark in zip(CASES, document["benchmarks"], strict=True):
+        ((found, _),) = parts.stored(lambda name, case=case: name == case)  # type: ignore[misc]
+        assert found == benchmark
 
 
 def test_a_file_without_cases(document: dict[str, Any], tmp_path: Path) -> None:
     """An empty list of benchmarks has no case, and is a saved run."""
     path = tmp_path / "a.json"
     path.write_text(json.dumps(document | {"benchmarks": []}, indent=4), encoding="utf-8")
-    assert list(read_parts(path).cases()) == []
-
-
-@pytest.mark.parametrize("first", [True, False])
-def test_a_list_of_someone_elses_is_no_list_of_cases(
-    document: dict[str, Any], tmp_path: Path, first: bool
-) -> None:
-    """What another plugin adds at the top, before or behind the cases, is not taken for them."""
-    theirs = {"theirs": [{"fullname": CASES[0]}, {"fullname": "b"}]}
-    path = tmp_path / "a.json"
-    whole = theirs | document if first else document | theirs
-    path.write_text(json.dumps(whole, indent=4), encoding="utf-8")
-    parts = read_parts(path)
-    assert list(parts.cases()) == document["benchmarks"]
-    assert list(parts.cases(lambda name: name == CASES[0])) == document["benchmarks"][:1]
-
-
-def test_the_machine_is_not_read(document: dict[str, Any], tmp_path: Path) -> None:
-    """What pytest-benchmark says of the machine is passed over in its own form."""
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps(document, indent=4), encoding="utf-8")
-    assert "machine_info" not in read_parts(path).head
+    assert list(read_parts(path).cases) == []
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -111,7 +74,7 @@ def test_line_ends_of_another_system(document: dict[str, Any], tmp_path: Path, e
     """A file that git rewrote with carriage returns is read too."""
     path = tmp_path / "a.json"
     path.write_bytes(json.dumps(document, indent=4).replace("\n", end).encode())
-    assert list(read_parts(path).cases()) == document["benchmarks"]
+    assert list(read_parts(path).cases) == document["benchmarks"]
 
 
 @pytest.mark.parametrize("cut", [0.02, 0.3, 0.6, 0.9, 0.999])

@@ -20,6 +20,7 @@ from dlbench.history.packing import KNOWN
 from dlbench.history.record import KEY, SCHEMA, Record, Timing
 from dlbench.history.run import (
     Figure,
+    Gated,
     Module,
     Run,
     Session,
@@ -43,7 +44,7 @@ def record(**changes: Any) -> Record:
         "kind": "convergence", "case": "benchmarks/test_a.py::test_b[1]", "name": None,
         "module": "benchmarks/test_a.py", "test": "test_b", "params": {"batch_size": 1},
         "outcome": "passed", "message": None, "bounds": "enforced", "runs": {"seeds": [0]},
-        "metrics": {"final_loss": [0.5, None]}, "parameters": None, "timing": TIMING,
+        "metrics": {"final_loss": [0.5, None]}, "parameters": None, "timing": {**TIMING},
         "environment": {"keras": "3.15.1"}, "duration": 1.5,
     }  # fmt: skip
     return fields | changes  # type: ignore[return-value]
@@ -114,7 +115,8 @@ def test_no_file_ever_holds_nan(tmp_path: Path) -> None:
     inflate = zlib.decompressobj(zdict=dictionary)
     packed = strict(inflate.decompress(base64.b64decode(written["packed"])))
     inflate = zlib.decompressobj(zdict=KNOWN)
-    numbers = strict(inflate.decompress(base64.b64decode(written["numbers"])))
+    (text,) = content[KEY]["numbers"].values()
+    numbers = strict(inflate.decompress(base64.b64decode(text)))
     assert packed["duration"] is None
     assert numbers["metrics"] == {"final_loss": [None, None, None]}
 
@@ -150,14 +152,15 @@ def test_any_text_round_trips(
 
 def test_field_tables_are_the_typed_dicts() -> None:
     """What is checked when reading is what the types say, field by field."""
-    assert run_module._RECORD.keys() == Record.__required_keys__ - {"gate"}
+    assert run_module._RECORD.keys() == Record.__required_keys__ - {"gate", "asserted"}
     assert run_module._TIMING.keys() == Timing.__required_keys__
     for table, typed in (
         (run_module._SESSION, Session),
         (run_module._MODULE, Module),
         (run_module._FIGURE, Figure),
     ):
-        assert table.keys() == get_type_hints(typed, {"Plain": object}).keys()
+        assert table.keys() == get_type_hints(typed, {"Plain": object}).keys() - {"gate"}
+    assert run_module._GATED.keys() == get_type_hints(Gated).keys()
 
 
 # ---- foreign, old, new
@@ -206,7 +209,7 @@ def test_a_newer_schema_is_refused_with_the_remedy(tmp_path: Path) -> None:
         part = document[KEY] if place == KEY else document["benchmarks"][0]["extra_info"][KEY]
         part["schema"] = SCHEMA + 1
         path.write_text(json.dumps(document), encoding="utf-8")
-        with pytest.raises(RecordError, match=r"schema 3; this one reads up to 2.*--upgrade") as e:
+        with pytest.raises(RecordError, match=r"schema 4; this one reads up to 3.*--upgrade") as e:
             read_run(path)
         assert str(e.value).count(str(path)) == 1
 
@@ -357,3 +360,17 @@ def test_figures_are_png_or_refused() -> None:
     for text in ("????", "é", base64.b64encode(b"<svg onload=alert(1)>").decode()):
         with pytest.raises(RecordError, match="the figure of c is no"):
             decode_png(figure(text))
+
+
+@pytest.mark.parametrize("gate", ["x", {}, {"false_alarm": "x", "missing": []}])
+def test_a_damaged_session_of_the_gate(tmp_path: Path, gate: Any) -> None:
+    """It is refused like any other field of the wrong type; without one a session is whole."""
+    path = tmp_path / "run.json"
+    whole = whole_run()
+    assert whole.session is not None
+    for told in ({"gate": {"false_alarm": 0.01, "missing": ["a.py::t"]}}, {}):
+        write_run(whole_run(session=whole.session | told), path)
+        assert read_run(path).session == whole.session | told
+    write_run(whole_run(session=whole.session | {"gate": gate}), path)
+    with pytest.raises(RecordError, match="session's gate"):
+        read_run(path)

@@ -1,0 +1,150 @@
+"""The end of a saved file: all that a history shows of it, so that nothing else is read.
+
+`dlbench.history.packing` puts our part last in a document, and in it first what is long, then schema,
+session, commit and environments, and at the very end `numbers`, a line a record. A file that
+pytest-benchmark or `write_run` wrote is indented by four, and JSON allows no line end within a text:
+so the lines themselves say where these begin. A file in any other form, or of an older schema, is
+read and parsed whole.
+
+What stands before the end is not looked at: a file whose benchmarks were damaged later still has its
+place in a history, and is refused where it is read whole (`dlbench.history.run.read_run`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from dlbench.errors import RecordError
+from dlbench.history.files import read_last
+from dlbench.history.reading import part_of, read_parts, schema_checked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from dlbench.history.reading import Parts
+
+WINDOWS = (2**16, 2**20)
+"""How many of a file's last bytes are tried, one after the other."""
+
+_SCHEMA, _NUMBERS, _END = (
+    b'\n        "schema": ',
+    b'\n        "numbers": ',
+    b"\n        }\n    }\n}",
+)
+_LINE, _BETWEEN, _LAST = b'            "', b'": "', b'"'
+
+_KNOWN_NAMES = 2**16
+"""The same cases stand in most files of a history."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a saved file says of itself and, packed, of its records."""
+
+    header: dict[str, Any]
+    """Our part of the document, of a schema that is checked; empty in a foreign file."""
+    head: dict[str, Any]
+    """Where pytest-benchmark's own words stand: `commit_info` and `datetime`."""
+    lines: tuple[bytes, ...] = ()
+    """Of `numbers`, as they stand in the file."""
+    texts: dict[str, object] = field(default_factory=dict)
+    """The same of a file that was parsed."""
+    parts: Parts | None = None
+    """The whole file, where it is of an older schema."""
+
+    def numbers(self, wanted: Callable[[str], bool] | None = None) -> Iterator[tuple[str, object]]:
+        """Yield the case and the packed numbers of each record of a packed file.
+
+        Args:
+            wanted: tells by a test's id whether it is asked for; by default all are.
+
+        Raises:
+            RecordError: a line is damaged.
+        """
+        found: dict[str, object] = {}  # of two lines with one key the last counts, as in JSON
+        for line in self.lines:
+            name, between, text = line.partition(_BETWEEN)
+            if wanted is None or wanted(_case(name)):
+                if not between:
+                    raise RecordError("its numbers are damaged")
+                found[_key(name)] = text.removesuffix(b",").removesuffix(_LAST)
+        found |= self.texts
+        cases = ((_case_of(key), text) for key, text in found.items())
+        return ((case, text) for case, text in cases if wanted is None or wanted(case))
+
+
+def read_ending(path: Path) -> Ending:
+    """Return the end of a saved file; of one in another form all that it says.
+
+    Raises:
+        RecordError: the file is missing, too large, truncated or no saved run; it says which.
+    """
+    for most in WINDOWS:
+        try:
+            text = read_last(path, most)
+        except OSError as error:
+            raise RecordError(f"{path}: cannot be read: {error.strerror or error}") from error
+        except RecordError as error:
+            raise RecordError(f"{path}: {error}") from error
+        ending = _by_lines(text)
+        if ending is not None:
+            return ending
+        if len(text) < most:
+            break
+    return _parsed(read_parts(path))
+
+
+def _by_lines(text: bytes) -> Ending | None:
+    """Return the end of a file that is in the form in which dlbench saves; None of any other."""
+    if not text.endswith(_END):
+        return None
+    # A brace is found a hundred times faster than a word, and hardly any stands in a case's id.
+    begin = text.rfind(b"{")
+    while begin >= 0 and not text.endswith(_NUMBERS, 0, begin):
+        begin = text.rfind(b"{", 0, begin)
+    start = text.rfind(_SCHEMA, 0, max(begin, 0))
+    if start < 0:
+        return None
+    rest = text[start : begin - len(_NUMBERS)].removesuffix(b",")
+    try:
+        header = json.loads((b"{" + rest + b"}").decode())
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(header.get("environments"), list):  # the part of another plugin
+        return None
+    header = schema_checked(header)
+    lines = text[begin + 1 : len(text) - len(_END)].split(b"\n")[1:]
+    return Ending(header, header, tuple(lines))
+
+
+def _parsed(parts: Parts) -> Ending:
+    header = parts.header
+    if "numbers" not in header:
+        return Ending(header, parts.head, parts=parts)
+    texts = part_of(header, "numbers", dict)
+    return Ending(header, header, texts=texts)
+
+
+@lru_cache(_KNOWN_NAMES)
+def _case(name: bytes) -> str:
+    """Return the case at the beginning of a line."""
+    return _case_of(_key(name))
+
+
+@lru_cache(_KNOWN_NAMES)
+def _key(name: bytes) -> str:
+    """Return the key at the beginning of a line, whose last quotation mark is missing."""
+    try:
+        key = json.loads(name[len(_LINE) - 1 :] + _LAST)
+    except ValueError as error:
+        raise RecordError(f"its numbers are damaged: {error}") from error
+    return str(key)
+
+
+def _case_of(key: str) -> str:
+    """Return the case in a key of `numbers`, behind the record's place."""
+    return key.partition(" ")[2]
