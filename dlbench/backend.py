@@ -171,7 +171,10 @@ def seeded_generators(seed: int) -> Iterator[None]:
     with kept_generators():
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002 - user code draws from it
-        torch.manual_seed(seed)
+        # What `torch.manual_seed` does, which notes the whole stack for each accelerator not there.
+        torch.default_generator.manual_seed(seed)
+        if (accelerator := torch.accelerator.current_accelerator()) is not None:
+            torch.get_device_module(accelerator).manual_seed_all(seed)
         yield
 
 

@@ -53,3 +53,7 @@ class DownloadError(DlbenchError, OSError):
 
 class GateError(DlbenchError, ValueError):
     """A gate's rules that cannot be meant, or entries that cannot be compared under any rules."""
+
+
+class ReportError(DlbenchError, FileExistsError):
+    """A report that would take the place of a file that is not dlbench's to replace."""

@@ -19,6 +19,8 @@ from dlbench.plugin.session import RunSession, session_key
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dlbench.gate.sides import Compared
+
 TINY = '''
 """# A tiny analysis
 
@@ -61,7 +63,7 @@ NO_PAGE = """
 import dlbench.report
 
 
-def write_report(run, folder, on_progress=None):
+def write_report(run, folder, against=None, on_progress=None):
     (folder / "index.html").write_text("page")
     return folder / "index.html"
 
@@ -238,7 +240,9 @@ def stub_report(monkeypatch: pytest.MonkeyPatch, loaded: None) -> None:
     """Write a page of one word, where the page itself is not what is tested."""
     del loaded
 
-    def write(run: object, folder: Path, on_progress: object = None) -> Path:
+    def write(
+        run: object, folder: Path, against: object = None, on_progress: object = None
+    ) -> Path:
         del run
         (folder / "index.html").write_text("page", encoding="utf-8")
         return folder / "index.html"
@@ -344,3 +348,17 @@ def save(tmp_path: Path) -> Callable[..., Path]:
 def made() -> tuple[Callable[..., dict[str, Any]], Callable[..., dict[str, Any]]]:
     """Functions that make a record, and a document of records, neither packed."""
     return made_numbers, made_document
+
+
+@pytest.fixture
+def against(save: Callable[..., Path]) -> Callable[..., Compared]:
+    """A function that saves records as two runs and compares the second with the first."""
+    from dlbench.gate.sides import compared, saved_side
+    from dlbench.history.naming import Saved
+
+    def make(first: Any, second: Any, **session: Any) -> Compared:
+        paths = [save(1, "old", records=first), save(2, "new", records=second, **session)]
+        a, b = (saved_side(Saved.of(path)) for path in paths)
+        return compared(a, b, lambda case: True, 0.01)
+
+    return make

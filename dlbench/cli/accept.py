@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from dlbench.cli.accepted import case_id, configured, taken_of
+from dlbench.cli.accepted import configured
 from dlbench.errors import BaselineError, RecordError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def run(options: argparse.Namespace) -> None:
 
     from dlbench.cli.selection import selected
     from dlbench.gate.accepting import accept
-    from dlbench.gate.recorded import entry_in, rules_by_case, rules_in
+    from dlbench.gate.recorded import case_id, entry_in, rules_by_case, rules_in, taken_of
     from dlbench.gate.telling import accepted_lines, wrapped
     from dlbench.history import find, read_run
     from dlbench.history.naming import storage_folder
@@ -163,6 +163,7 @@ def acceptable_records(
         BaselineError: a quick run, a test that failed by itself, or nothing that passed.
     """
     from dlbench.gate.accepting import acceptable
+    from dlbench.gate.recorded import by_the_gate, case_id, taken_of
 
     if saved.session is not None and saved.session["quick"]:
         raise BaselineError(
@@ -171,7 +172,7 @@ def acceptable_records(
         )
     if not chosen:
         raise BaselineError(f"{path}: no case that is asked for is in it; nothing was written")
-    gated = {one["case"] for one in saved.records if taken_of(one, path, _by_the_gate)}
+    gated = {one["case"] for one in saved.records if taken_of(one, path, by_the_gate)}
     judged = [_as_passed(record, gated) for record in chosen]
     failed = [record for record in judged if record["outcome"] in FAILED]
     if failed:
@@ -252,6 +253,8 @@ def _not_whole(saved: Run) -> str:
     narrow = [word for word in words if word.startswith(NARROW) or "::" in word]
     if narrow:
         return f"the run was narrowed down: {' '.join(narrow)}"
+    if left_out := session["counts"].get("deselected", 0):
+        return f"{left_out} of its tests were left out, by an option, a configuration or a hook"
     bad = sum(count for outcome, count in session["counts"].items() if outcome != "passed")
     known = {record["case"] for record in saved.records if record["outcome"] != "passed"}
     if bad > len(known):
@@ -262,26 +265,13 @@ def _not_whole(saved: Run) -> str:
 def _as_passed(record: Record, gated: Collection[str]) -> Record:
     """Return a record whose test the gate alone failed as one that passed.
 
-    The gate judges when a test's body is done, so that its sentence as the failure says that the
-    test itself passed. Under an accept the gate reports and does not fail.
+    The gate judges when a test's body is done, and a fixture's record when its teardown is, so that
+    its sentence as the failure says that the test itself passed. Under an accept the gate reports
+    and does not fail.
     """
-    if record["outcome"] == "failed" and record["case"] in gated:
+    if record["outcome"] in FAILED and record["case"] in gated:
         return {**record, "outcome": "passed", "message": None}
     return record
-
-
-def _by_the_gate(record: Record) -> bool:
-    """Return whether the gate's own sentence is what a test failed with."""
-    from dlbench.gate import Expect
-    from dlbench.gate.recorded import verdict_in
-    from dlbench.gate.wording import sentence
-
-    verdict = verdict_in(record)
-    if verdict is None:
-        return False
-    said = (sentence(verdict, expected=word) for word in ("", *get_args(Expect)))
-    message = (record["message"] or "").removeprefix("Failed: ")  # pytest's name for the exception
-    return message in {text.splitlines()[0].strip() for text in said}
 
 
 def _unread(record: Record) -> str:

@@ -1,21 +1,17 @@
-"""What may be accepted, and where: records read with care, pytest's configuration in a root folder."""
+"""Where the baseline lies and its error rate: pytest's configuration in a root folder."""
 
 from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from dlbench.errors import BaselineError, DlbenchError, ExperimentError, RecordError
+from dlbench.errors import BaselineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from dlbench.gate.baseline import Baseline
-    from dlbench.history.record import Record
-
-_T = TypeVar("_T")
 
 FALSE_ALARM = 0.01
 """The share of runs of the whole suite that may go red without cause, where nothing says otherwise."""
@@ -60,29 +56,6 @@ def configured(root: Path, folder: Path | None = None) -> Configured:
         raise BaselineError(f"dlbench_false_alarm must lie between 0 and 0.5, got {text!r}")
     configured_folder = root / named if named else None
     return Configured(root, folder if folder is not None else configured_folder, rate)
-
-
-def case_id(record: Record) -> str:
-    """Return a record's case: the test's id, with the call's name where it has one."""
-    return record["case"] + (f" name={record['name']}" if record["name"] is not None else "")
-
-
-def taken_of(record: Record, path: object, take: Callable[[Record], _T]) -> _T:
-    """Return what is taken of a record of a saved file.
-
-    A file's reader checks a record's fields; what lies within its runs and its gate is found here.
-
-    Raises:
-        RecordError: it is damaged; the message names the file and the case.
-    """
-    damage = (TypeError, ValueError, KeyError, AttributeError, OverflowError, ExperimentError)
-    try:
-        if not isinstance(record.get("gate") or {}, dict):
-            raise TypeError("its gate is no table")
-        return take(record)
-    except damage as error:
-        kind = "" if isinstance(error, DlbenchError) else f"{type(error).__name__}: "
-        raise RecordError(f"{path}: {case_id(record)} cannot be read: {kind}{error}") from error
 
 
 def _settings(root: Path) -> dict[str, Any]:

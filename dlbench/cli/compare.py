@@ -12,8 +12,8 @@ from dlbench.errors import NotFoundError, RecordError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dlbench.cli.compare_sides import Compared, Side
     from dlbench.cli.compare_view import View
+    from dlbench.gate.sides import Compared, Side
 
 FORMATS = ("table", "markdown", "json", "csv", "latex")
 SORTS = ("verdict", "effect", "case")
@@ -88,9 +88,9 @@ def run(options: argparse.Namespace) -> int:
         1 where the gate would fail, else 0.
     """
     from dlbench.cli.accepted import configured
-    from dlbench.cli.compare_sides import compared
     from dlbench.cli.compare_view import View
     from dlbench.cli.selection import selected
+    from dlbench.gate.sides import compared
 
     meant = selected((), options.k)
     here = configured(Path(), options.baseline)
@@ -116,7 +116,7 @@ def _sides(options: argparse.Namespace) -> tuple[Side, list[Side]]:
         RecordError: a file that cannot be read, or the baseline in the wrong place.
     """
     from dlbench.cli.accepted import configured
-    from dlbench.cli.compare_sides import accepted_side, saved_side
+    from dlbench.gate.sides import accepted_side, saved_side
     from dlbench.history import find
     from dlbench.history.naming import storage_folder
 
@@ -146,13 +146,8 @@ def _text(found: Sequence[Compared], view: View, form: str) -> str:
 
 
 def _nothing_common(a: Side, others: Sequence[Side], expression: str | None) -> str:
+    from dlbench.gate.sides import nothing_common
+
     if expression:
         return f"no case that both sides have matches -k {expression!r}"
-    told = [f"{side.label} has {_named(side)}" for side in (a, *others)]
-    return f"no case is on both sides: {'; '.join(told)}. Were they run from one root folder?"
-
-
-def _named(side: Side) -> str:
-    cases = list(side.cases)
-    more = f" and {len(cases) - 1} more" if len(cases) > 1 else ""
-    return f"{cases[0]}{more}" if cases else "none"
+    return nothing_common((a, *others))

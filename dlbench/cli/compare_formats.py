@@ -23,8 +23,8 @@ from dlbench.report.formatting import counted, shortened
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from dlbench.cli.compare_sides import Compared, Row, Side
     from dlbench.cli.compare_view import Line, View
+    from dlbench.gate.sides import Compared, Row, Side
     from dlbench.gate.suite import Suite
 
 LEAST_NAME = 14

@@ -15,9 +15,9 @@ from dlbench.gate.wording import name_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from dlbench.cli.compare_sides import Compared, Row
     from dlbench.cli.compare_view import View
     from dlbench.gate.entry import Entry
+    from dlbench.gate.sides import Compared, Row
 
 _SIGNS = str.maketrans({
     "\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",

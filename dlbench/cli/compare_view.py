@@ -20,8 +20,8 @@ from dlbench.report.formatting import number, seconds, whole
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from dlbench.cli.compare_sides import Compared, Row
     from dlbench.gate.comparisons import Comparison, Degree
+    from dlbench.gate.sides import Compared, Row
 
 STEP_SECONDS = "step_seconds"
 """What a training step took: shown beside the gates, and never failing."""

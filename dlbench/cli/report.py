@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlbench.errors import RecordError
+from dlbench.errors import NotFoundError, RecordError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
+
+    from dlbench.gate.sides import Compared
+    from dlbench.history.run import Run
+    from dlbench.report import Progress
+
+FORMATS = ("html", "markdown", "json", "ipynb")
 
 
 def add_to(commands: Any) -> None:
@@ -24,10 +32,24 @@ def add_to(commands: Any) -> None:
         "run", metavar="RUN", type=Path, help="a file, or a saved run's number or name"
     )
     report.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="html",
+        help="html (default): the page; markdown: for a comment on a pull request; json: the same for "
+        "programs; ipynb: a Jupyter notebook an analysis, with the code that trains and plots it",
+    )
+    report.add_argument(
         "--to",
-        metavar="DIR",
+        metavar="PATH",
         type=Path,
-        help="where to write index.html (default: beside a run.json, else ./report)",
+        help="the folder for the page (default: beside a run.json, else ./report) or for notebooks "
+        "(default: notebooks/ in there); the file for markdown and json (default: standard output)",
+    )
+    report.add_argument(
+        "--against",
+        metavar="RUN",
+        help="judge every case against this saved run, or the baseline: a number, a name, a path, "
+        "commit:…, branch:…, last, latest, or baseline (default: what the run itself was judged by)",
     )
     report.add_argument("--open", action="store_true", help="open the page in the browser")
     report.set_defaults(command=run)
@@ -45,22 +67,86 @@ def run(options: argparse.Namespace) -> None:
     if not read.records and not read.figures:
         raise RecordError(f"{path}: no case of dlbench's is in it")
     beside = path.parent if path.name == "run.json" else Path("report")
-    from rich.console import Console
-    from rich.progress import Progress
+    if options.open and options.format != "html":
+        raise RecordError(f"--open shows the page; --format {options.format} makes none")
+    compared = _compared(read, path, options.against) if options.against else None
+    if options.format in {"markdown", "json"}:
+        _write_text(read, compared, options)
+        return
+    with _progress() as on_progress:
+        if options.format == "ipynb":
+            from dlbench.report.comparison import held
+            from dlbench.report.notebooks import write_notebooks
 
-    # To stderr, and only on a terminal: what is printed is the page's path alone.
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("writing the report")
-        page = write_report(
-            read,
-            options.to or beside,
-            on_progress=lambda done, total, title: progress.update(
-                task, completed=done, total=total, description=title
-            ),
-        )
-    sys.stdout.write(f"{page}\n")
+            folder, near = options.to or beside / "notebooks", (Path.cwd(), path.parent)
+            judged, _ = held(read, compared)
+            paths = write_notebooks(judged, folder, near, on_progress=on_progress)
+        else:
+            page = write_report(
+                read, options.to or beside, against=compared, on_progress=on_progress
+            )
+            paths = [page]
+    sys.stdout.write("".join(f"{path}\n" for path in paths))
     if options.open:
         import webbrowser
 
         webbrowser.open(page.resolve().as_uri())
+
+
+def _compared(read: Run, path: Path, name: str) -> Compared:
+    """Return what the gate says of a run against another, or against the baseline.
+
+    Raises:
+        NotFoundError: a name that means no saved run, or no case on both sides.
+        RecordError: a file that cannot be read.
+    """
+    from dlbench.cli.accepted import configured
+    from dlbench.cli.compare import BASELINE
+    from dlbench.gate.sides import accepted_side, compared, nothing_common, side_of
+    from dlbench.history import find, read_run
+
+    here, side = configured(Path()), side_of(read, str(path), path)
+    if name == BASELINE:
+        other = accepted_side(here.baseline(), side.modules)
+    else:
+        saved = find(name)
+        label = name if saved.number is None else saved.label
+        other = side_of(read_run(saved.path), label, saved.path)
+    found = compared(other, side, lambda _: True, here.false_alarm)
+    if not found.common:
+        raise NotFoundError(nothing_common((other, side)))
+    return found
+
+
+def _write_text(read: Run, compared: Compared | None, options: argparse.Namespace) -> None:
+    """Write the summary as one text, to a file or to standard output."""
+    from dlbench.history.files import write_atomically
+    from dlbench.report.analysis import analyses
+    from dlbench.report.as_json import as_json
+    from dlbench.report.as_markdown import as_markdown
+    from dlbench.report.comparison import held
+    from dlbench.report.summary import summarized
+
+    form = as_json if options.format == "json" else as_markdown
+    judged, against = held(read, compared)
+    text = form(summarized(judged, analyses(judged), against))
+    if options.to is None:
+        sys.stdout.write(text)
+        return
+    # Half of a surrogate pair has no UTF-8.
+    write_atomically(options.to, text.encode(errors="backslashreplace"))
+    sys.stdout.write(f"{options.to}\n")
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Show progress on stderr, and only on a terminal: what is printed is paths alone."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("writing the report")
+        yield lambda done, total, title: bar.update(
+            task, completed=done, total=total, description=title
+        )

@@ -81,6 +81,7 @@ class Baseline:
     _known: dict[str, dict[str, Entry]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _ours: dict[Path, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def path_of(self, module: str) -> Path:
         """Return where a module's file lies, or would lie.
@@ -119,8 +120,20 @@ class Baseline:
         return read_cases(path, module) if os.path.lexists(path) else {}
 
     def exists(self, modules: Iterable[str]) -> bool:
-        """Return whether any of these modules has a file."""
-        return any(os.path.lexists(self.path_of(module)) for module in modules)
+        """Return whether any of these modules has a file, or a neighbour that has one.
+
+        A module without a file is new where its neighbours' are compared, whatever else is run.
+        """
+        paths = [self.path_of(module) for module in modules]
+        return any(os.path.lexists(path) for path in paths) or any(
+            self._holds_ours(folder) for folder in {path.parent for path in paths}
+        )
+
+    def _holds_ours(self, folder: Path) -> bool:
+        """Return whether a folder holds a file of accepted cases; looked up once."""
+        if folder not in self._ours:
+            self._ours[folder] = any(_is_ours(path) for path in folder.glob("*.json"))
+        return self._ours[folder]
 
     def modules(self) -> list[str]:
         """Return every module that has a file, run or not."""
@@ -129,13 +142,7 @@ class Baseline:
     def orphans(self) -> list[str]:
         """Return the modules that are gone, though their files of accepted cases are still there."""
         gone = [module for module in self._filed() if not (self.root / module).exists()]
-        return [module for module in gone if self._is_ours(module)]
-
-    def _is_ours(self, module: str) -> bool:
-        try:
-            return bool(self.read(module))
-        except BaselineError:
-            return False  # somebody else's folder of that name, or nothing to judge by
+        return [module for module in gone if _is_ours(self.path_of(module))]
 
     def _filed(self) -> list[str]:
         if self.folder is not None:
@@ -183,6 +190,7 @@ class Baseline:
         """
         path = self.path_of(module)
         self._known.pop(module, None)
+        self._ours.clear()
         try:
             if not content:
                 path.unlink()
@@ -196,6 +204,14 @@ class Baseline:
                 f"folder that you may write to, then `pytest {shlex.quote(module)} --dlbench-accept`"
             ) from error
         return [path]
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether a file holds accepted cases."""
+    try:
+        return bool(read_cases(path))
+    except BaselineError:
+        return False  # somebody else's folder of that name, or nothing to judge by
 
 
 def _may_hold(parent: Path, name: str) -> bool:

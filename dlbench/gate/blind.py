@@ -44,17 +44,25 @@ def too_few_seeds(entry: Entry, rules: Rules, alpha: float) -> str:
 
 
 def blind_gates(entry: Entry, rules: Rules, alpha: float) -> tuple[str, ...]:
-    """Return the gates of a case that cannot fail with its seeds, in words, and what each needs.
+    """Return the gates of a case that cannot fail with its seeds, in words, and what they need.
 
-    Such as the failed share where most runs fail already, by design: the other gates stand.
+    Such as the failed share where most runs fail already, by design: the other gates stand. Gates
+    that need as many seeds are told together.
     """
     n, bad = len(entry.seeds), int(failed(entry).sum())
     words = f"{n} seeds" + (f", {bad} of which failed" if bad else "")
-    needs = {gate: seeds_needed(gate, n, bad, alpha) for gate in _tested(entry, rules)}
+    lacking: dict[int, list[str]] = {}
+    for gate in _tested(entry, rules):
+        if (seeds := seeds_needed(gate, n, bad, alpha)) > n:
+            lacking.setdefault(seeds, []).append(gate)
     return tuple(
-        f"{gate} cannot fail with {words}" + (f": it needs {seeds}" if seeds <= MOST_SEEDS else "")
-        for gate, seeds in needs.items()
-        if seeds > n
+        f"{', '.join(gates)} cannot fail with {words}"
+        + (
+            f": {'it needs' if len(gates) == 1 else 'they need'} {seeds}"
+            if seeds <= MOST_SEEDS
+            else ""
+        )
+        for seeds, gates in lacking.items()
     )
 
 

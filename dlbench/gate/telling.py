@@ -24,6 +24,9 @@ QUIET = frozenset(SEVERITY) - LOUD
 MOST_ADDED = 12
 """Cases that an accept takes in and lists; of more it gives the number."""
 
+MOST_NAMED = 3
+"""Cases that a line names which is about many."""
+
 WORST_FIRST = ("regressed", "incomparable", "missing", "undecided", "improved", "new")
 """The others, in the order in which they are listed."""
 
@@ -78,10 +81,22 @@ def accepted_lines(acceptance: Acceptance, false_alarm: float, root: Path) -> li
         if change.new is not None and change.new.repeats is False
     ]
     lines += [f"  refused {case}: {why}" for case, why in acceptance.refused.items()]
-    lines += [f"  {case}: {'; '.join(gates)}" for case, gates in acceptance.blind.items()]
+    lines += _blind_lines(acceptance)
     return lines + [
         f"wrote {path.relative_to(root) if path.is_relative_to(root) else path}"
         for path in acceptance.written
+    ]
+
+
+def _blind_lines(acceptance: Acceptance) -> list[str]:
+    """Return what cannot fail: a line for all cases of which the same is said."""
+    cases: dict[str, list[str]] = {}
+    for case, gates in acceptance.blind.items():
+        cases.setdefault("; ".join(gates), []).append(case)
+    return [
+        f"  {told}: {', '.join(named[:MOST_NAMED])}"
+        + (f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else "")
+        for told, named in cases.items()
     ]
 
 

@@ -31,7 +31,10 @@ NAMES = {
 SEEDS_NAMED = 8
 """Seeds that a sentence names, at most."""
 
-_MARKUP = str.maketrans({sign: f"\\{sign}" for sign in "\\`*_[]<>|~#&$"})
+_MARKUP = str.maketrans(
+    {sign: f"\\{sign}" for sign in "\\`*_[]<>|~#&$"} | {"@": "@\N{WORD JOINER}"}
+)
+"""A backslash stops markup; GitHub takes `\\@name` for a mention all the same."""
 
 
 def sentence(verdict: Verdict, *, expected: str = "") -> str:
@@ -133,15 +136,21 @@ def name_of(gate: str) -> str:
 
 def amount(found: Comparison, effect: float) -> str:
     """Return an effect as people see it move: `+3.1 %`, `-1.2 points` for an accuracy."""
-    return f"{_signed(_moved(found, effect))} {'points' if found.unit == 'points' else '%'}"
+    return f"{_signed(moved(found, effect))} {'points' if found.unit == 'points' else '%'}"
 
 
 def interval(found: Comparison) -> str:
     """Return where an effect lies, as people see it move and without its unit: `+2.3 … +3.9`."""
     if found.test is None:
         return ""
-    low, high = sorted(_moved(found, end) for end in (found.test.low, found.test.high))
+    low, high = sorted(moved(found, end) for end in (found.test.low, found.test.high))
     return f"{_signed(low)} … {_signed(high)}"
+
+
+def moved(found: Comparison, effect: float) -> float:
+    """Return an effect in percent or points, with the sign in which the value itself moved."""
+    signed = (-effect if found.higher_is_better else effect) + 0.0  # never -0
+    return 100 * _ratio(signed) if found.unit == "log" else 100 * signed
 
 
 def clean(text: str) -> str:
@@ -228,12 +237,6 @@ def _seeds(seeds: Iterable[int]) -> str:
     rest = len(named) - SEEDS_NAMED
     text = ", ".join(named[:SEEDS_NAMED]) + (f" and {rest} more" if rest > 0 else "")
     return f"{'seed' if len(named) == 1 else 'seeds'} {text}"
-
-
-def _moved(found: Comparison, effect: float) -> float:
-    """Return an effect in percent or points, with the sign in which the value itself moved."""
-    signed = (-effect if found.higher_is_better else effect) + 0.0  # never -0
-    return 100 * _ratio(signed) if found.unit == "log" else 100 * signed
 
 
 def _size(effect: float, unit: Unit | None) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from dlbench.backend import choose_keras_backend
 from dlbench.plugin import marker
+from dlbench.plugin.bounds import listening, note_failed
 from dlbench.plugin.case import Case, case_key
 from dlbench.plugin.collection import (
     check_baseline,
@@ -22,6 +23,7 @@ from dlbench.plugin.collection import (
 )
 from dlbench.plugin.fixtures import Convergence, Parameters
 from dlbench.plugin.gating import Gate
+from dlbench.plugin.interrupts import Interrupts
 from dlbench.plugin.options import Settings, add_options
 from dlbench.plugin.progress import Progress
 from dlbench.plugin.session import ATTRIBUTE, RunSession, session_key
@@ -50,14 +52,19 @@ def pytest_configure(config: pytest.Config) -> None:
     gate = Gate(config, settings)
     session = RunSession(config, settings, gate)
     config.stash[session_key] = session
-    for name, part in (("session", session), ("gate", gate), ("collected", gate.collected)):
+    for name, part in (
+        ("session", session),
+        ("gate", gate),
+        ("collected", gate.collected),
+        ("interrupts", Interrupts(config)),
+    ):
         config.pluginmanager.register(part, f"dlbench-{name}")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Let go of what this run gathered."""
     if session_key in config.stash:
-        for name in ("session", "gate", "collected"):
+        for name in ("session", "gate", "collected", "interrupts"):
             config.pluginmanager.unregister(name=f"dlbench-{name}")
         del config.stash[session_key]
 
@@ -83,6 +90,13 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Hear of what a test asserts, from before pytest asks whether anybody does."""
+    with listening(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -90,6 +104,7 @@ def pytest_runtest_makereport(
     report = yield
     case = item.stash.get(case_key, None)
     if case is not None:
+        note_failed(case, call)
         case.settle(report, call)
         if report.when != "setup":
             setattr(report, ATTRIBUTE, case.cargo())

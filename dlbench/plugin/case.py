@@ -15,7 +15,7 @@ from dlbench.plugin.session import Cargo, first_line, outcome_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from dlbench.history.record import Kind, Record, Timing
+    from dlbench.history.record import Asserted, Kind, Record, Timing
     from dlbench.history.run import Figure, Module
     from dlbench.parameters import ParameterTable
     from dlbench.plugin.options import Settings
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 
 case_key = pytest.StashKey["Case"]()
+
+MOST_BOUNDS = 20
+"""Kept of one record: a loop may assert thousands."""
 
 
 class Case:
@@ -180,6 +183,13 @@ class Case:
         if extra is not None:
             extra[KEY] = {"schema": SCHEMA, "records": self.records}
 
+    def keep_bound(self, runs: Runs, bound: Asserted) -> None:
+        """Keep what the test asserts of some of its runs in their record; of the same, the last."""
+        name = next(name for name, known in self.runs if known is runs)
+        record = next(record for record in self.records if record["name"] == name)
+        kept = [one for one in record.get("asserted", []) if not _same(one, bound)]
+        record["asserted"] = [*kept[: MOST_BOUNDS - 1], bound]  # the last one may be what failed
+
     def train_further(self, record: Record, seeds: Sequence[int]) -> None:
         """Train a record's experiment from more seeds, and put the runs into the record."""
         from dlbench.history.record import metrics_by_seed
@@ -253,6 +263,12 @@ class Case:
             "texts": self.texts(),
             "position": self.item.session.items.index(self.item),
         }
+
+
+def _same(one: Asserted, other: Asserted) -> bool:
+    """Return whether two bounds are the same, whatever was measured."""
+    outcome: dict[str, Any] = {"measured": None, "held": None}
+    return one | outcome == other | outcome
 
 
 def _params(item: pytest.Item) -> dict[str, Plain]:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from dlbench.history.record import Record
 
+EMPTY = "NOTSET"
+"""What pytest calls a parameter whose list is empty."""
+
 OUTPUT = "dlbench_collected"
 """The key in an xdist worker's output: the controller sees no tests itself."""
 
@@ -28,11 +31,14 @@ class Collected:
         """The paths of the modules that were collected, whole or not."""
         return list(self._tests)
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Note the tests before any of them is deselected."""
-        for item in items:
-            self._tests.setdefault(item.nodeid.split("::", 1)[0], []).append(item.nodeid)
+    @property
+    def count(self) -> int:
+        """How many tests there are, selected or not."""
+        return sum(map(len, self._tests.values()))
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Note a test as it is found: before any hook can deselect or drop it."""
+        self._tests.setdefault(item.nodeid.split("::", 1)[0], []).append(item.nodeid)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Note that something could not be collected: what it holds is not missing."""
@@ -58,7 +64,8 @@ class Collected:
         """Return the cases that are still there, by module that was collected whole.
 
         Of a test that passed they are its records; of any other all that was accepted of it, since
-        nobody knows what it would have recorded.
+        nobody knows what it would have recorded. Where a list of parameters is empty, such as that
+        of the devices here, every case of the test is there.
 
         Args:
             records: of this run.
@@ -76,7 +83,12 @@ class Collected:
         for module, tests in self._tests.items():
             there = set[str]().union(*(keys.get(test, ()) for test in tests))
             unseen = {key_of(test, None) for test in tests if test not in keys}
-            found[module] = there | {key for key in accepted(module) if tests_of(key) & unseen}
+            open_ended = tuple(_function(test) + "[" for test in unseen if _is_empty(test))
+            found[module] = there | {
+                key
+                for key in accepted(module)
+                if tests_of(key) & unseen or key.startswith(open_ended)
+            }
         return found
 
 
@@ -84,6 +96,18 @@ def tests_of(key: str) -> set[str]:
     """Return what a key's test may be: up to a ` name=`, which a test's own id may hold, too."""
     parts = key.split(" name=")
     return {" name=".join(parts[: count + 1]) for count in range(len(parts))}
+
+
+def _function(test: str) -> str:
+    """Return a test's id without its parameters; a folder's or file's name may have brackets too."""
+    path, separator, rest = test.partition("::")
+    return path + separator + rest.partition("[")[0]
+
+
+def _is_empty(test: str) -> bool:
+    """Return whether a test stands for an empty list of parameters."""
+    parameters = test.partition("::")[2].partition("[")[2].removesuffix("]")
+    return EMPTY in parameters.split("-")
 
 
 def _picks_single_tests(config: pytest.Config) -> bool:

@@ -8,7 +8,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from dlbench.errors import ExperimentError
+from dlbench.errors import ExperimentError, GateError
 from dlbench.plugin.options import QUICK_STEPS
 
 if TYPE_CHECKING:
@@ -185,8 +185,8 @@ class Convergence:
         """Check what the test says of its gates against the curves that its runs will have.
 
         Raises:
-            GateError: a gate or a curve that there is not, or a direction that nobody knows.
-            ExperimentError: a loss that may be 0 or less, and is compared on a log scale.
+            GateError: a gate or a curve that there is not, a direction that nobody knows, or a loss
+                that may be 0 or less and is compared on a log scale.
         """
         from dlbench.plugin.marker import rules_of
 
@@ -197,7 +197,7 @@ class Convergence:
         names = [name for name in workload.curve_names() if name.startswith("val_")]
         rules.check([*names, *(["steps_to_target"] if workload.target else [])])
         if workload.loss.name in BELOW_ZERO and rules.scale("training_loss") == "log":
-            raise ExperimentError(
+            raise GateError(
                 f"the loss {workload.loss.name} may be 0 or less, and has no logarithm to compare: "
                 'mark the test @pytest.mark.convergence(scale="linear")'
             )

@@ -11,7 +11,7 @@ from dlbench.errors import GateError
 from dlbench.plain import to_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from dlbench.gate.rules import Rules
     from dlbench.plain import Plain
@@ -29,6 +29,9 @@ HELP = (
 
 OF_GATES = ("gates", "margin", "higher_is_better", "scale")
 KEYS = (*OF_GATES, "quick")
+
+ALIKE = 0.9
+"""From here on a name is taken for a misspelling of another; 1 where they are equal."""
 
 
 def marked(item: pytest.Item) -> dict[str, Any]:
@@ -78,6 +81,36 @@ def check_markers(items: Iterable[pytest.Item]) -> None:
                 rules_of(item)
             except GateError as error:
                 raise _wrong(item, f"says what cannot be meant: {error}") from error
+
+
+def check_curves(item: pytest.Item, known: Collection[str]) -> None:
+    """Check the curves that a test's markers name against those that it was accepted with.
+
+    A name that is not among them may be new, as of a metric that comes with the marker: that shows
+    when the case is called. A name that is all but one of them is misspelt; not one that differs in
+    its numbers alone, as `val_top_5` from `val_top_3`.
+
+    Args:
+        item: the test; its markers are checked.
+        known: the names that were accepted.
+
+    Raises:
+        pytest.UsageError: a misspelt curve.
+    """
+    rules = rules_of(item)
+    said = {*(rules.gates or ()), *rules.margins, *rules.higher_is_better, *rules.scales}
+    for name in sorted(each for each in said - set(known) if each.startswith("val_")):
+        close = get_close_matches(name, known, n=1, cutoff=ALIKE)
+        if close and _letters(name) != _letters(close[0]):
+            raise _wrong(
+                item,
+                f"names {name!r}, which this test was not accepted with; did you mean {close[0]!r}? "
+                "Where it is new, --dlbench-accept takes it",
+            )
+
+
+def _letters(name: str) -> str:
+    return "".join(sign for sign in name if sign.isalpha())
 
 
 def _wrong(item: pytest.Item, what: str) -> pytest.UsageError:

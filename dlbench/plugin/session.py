@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from dlbench.history.record import Record
-    from dlbench.history.run import Figure, Module, Run
+    from dlbench.history.run import Figure, Module, Run, Session
     from dlbench.plugin.gating import Gate
     from dlbench.plugin.options import Settings
 
@@ -37,6 +37,20 @@ ATTRIBUTE = "dlbench"
 
 Not `user_properties`: those land in JUnit's XML and pile up over reruns.
 """
+
+
+STOP = "dlbench_stop"
+"""The attribute of a test report that says that a marker is wrong, and stops the session."""
+
+TO_THE_END = (
+    pytest.ExitCode.OK,
+    pytest.ExitCode.TESTS_FAILED,
+    pytest.ExitCode.NO_TESTS_COLLECTED,
+)
+"""Exit codes of a run that went as far as it was asked to."""
+
+WITH_SUMMARY = (*TO_THE_END, pytest.ExitCode.INTERRUPTED, pytest.ExitCode.USAGE_ERROR)
+"""Exit codes with which pytest writes its closing summary."""
 
 
 class Cargo(TypedDict):
@@ -64,6 +78,8 @@ class RunSession:
         self.saved: list[Path] = []
         """What was saved here because pytest-benchmark is off."""
         self._complete = False
+        self._stopped = False
+        self._left_out: Counter[str] = Counter()
         self._cargo: dict[str, Cargo] = {}
         self._outcomes: dict[str, str] = {}
         self._started = datetime.now().astimezone()
@@ -71,6 +87,7 @@ class RunSession:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep what a report carries; a rerun's records replace the earlier ones."""
+        self._stopped = self._stopped or hasattr(report, STOP)
         cargo: Cargo | None = getattr(report, ATTRIBUTE, None)
         if cargo is not None:
             self._cargo[report.nodeid] = cargo
@@ -97,18 +114,24 @@ class RunSession:
         from dlbench.history.environment import commit
         from dlbench.history.run import Run
 
+        session: Session = {
+            "started": self._started.isoformat(timespec="seconds"),
+            "duration": round(time.monotonic() - self._start, 3),
+            "command": shlex.join(["pytest", *self.config.invocation_params.args]),
+            "seeds": len(self.settings.seeds),
+            "quick": self.settings.quick,
+            "counts": dict(Counter(self._outcomes.values()) + self._left_out),
+            "complete": self._complete,
+            "commit": commit(self.config.rootpath),
+        }
+        if self.gate.suite is not None:
+            session["gate"] = {
+                "false_alarm": self.settings.false_alarm,
+                "missing": [case for case, _ in self.gate.missing],
+            }
         return Run(
             records=self.records,
-            session={
-                "started": self._started.isoformat(timespec="seconds"),
-                "duration": round(time.monotonic() - self._start, 3),
-                "command": shlex.join(["pytest", *self.config.invocation_params.args]),
-                "seeds": len(self.settings.seeds),
-                "quick": self.settings.quick,
-                "counts": dict(Counter(self._outcomes.values())),
-                "complete": self._complete,
-                "commit": commit(self.config.rootpath),
-            },
+            session=session,
             introduction=self._introduction(),
             modules={cargo["module"]: cargo["texts"] for cargo in self._in_order()},
             figures=[figure for cargo in self._in_order() for figure in cargo["figures"]],
@@ -118,9 +141,11 @@ class RunSession:
         """Return the README.md beside the modules, where they lie in one folder that has one."""
         root = self.config.rootpath
         folders = {root.joinpath(cargo["module"]).parent for cargo in self._cargo.values()}
+        if len(folders) != 1:
+            return ""
         readme = folders.pop() / "README.md"
         try:
-            return "" if folders else readme.read_text(encoding="utf-8", errors="replace")
+            return readme.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""  # there is none, or it may not be read
 
@@ -128,19 +153,33 @@ class RunSession:
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
         """Write `run.json` and the page; what cannot be written is told, and fails the session."""
         self._complete = len(self._outcomes) >= session.testscollected
+        # However a test was left out, by -k, in the ini file or by a hook: who prunes must know.
+        self._left_out["deselected"] = self.gate.collected.count - session.testscollected
+        ended = session.exitstatus in TO_THE_END and not self._stopped
         if self.used and not self.is_worker:
-            interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
-            self._settle_gate(interrupted=interrupted)
+            self._settle_gate(ended=ended)
             self._write_summary()
             if self.settings.report is not None:
-                self._write(self.settings.report, page=not interrupted)
+                self._write(self.settings.report, page=ended)
+        if self._stopped and not self.is_worker:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
         saves = self.used and not self.is_worker and saving.is_asked_for(self.config)
         if saves and saving.is_left_to_us(self.config):
             self._save()
         if self.problems and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if session.exitstatus not in WITH_SUMMARY:
+            self._tell_problems()
         with saving.turn_to_save(self.config) if saves else nullcontext():
             return (yield)
+
+    def _tell_problems(self) -> None:
+        """Write the problems here, where pytest writes no closing summary to hold them."""
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None and self.problems:
+            reporter.ensure_newline()
+            for problem in self.problems:
+                reporter.write_line(problem)
 
     def _save(self) -> None:
         """Save the run where pytest-benchmark is off; what cannot be saved is told."""
@@ -150,14 +189,12 @@ class RunSession:
         except OSError as error:
             self.problems.append(f"the run could not be saved: {error}")
 
-    def _settle_gate(self, *, interrupted: bool) -> None:
-        if interrupted:  # somebody waits for the end, and most cases have no verdict yet
-            if self.settings.accept:
-                self.problems.append("interrupted: nothing was accepted")
-            return
+    def _settle_gate(self, *, ended: bool) -> None:
         try:
-            self.problems += self.gate.settle(self.records)
-            if self.settings.accept:
+            self.problems += self.gate.settle(self.records, ended=ended)
+            if self.settings.accept and not ended:
+                self.problems.append("interrupted: nothing was accepted")
+            elif self.settings.accept:
                 self.gate.accept(self.records)
                 if self.gate.acceptance and (refused := self.gate.acceptance.refused):
                     self.problems.append(f"{len(refused)} of the cases were refused, see above")
@@ -166,7 +203,7 @@ class RunSession:
 
     def _write_summary(self) -> None:
         """Write the verdicts as Markdown where that is asked for, and where GitHub shows them."""
-        text = markdown(self.gate, self.records)
+        text = markdown(self.gate, self.records, self.problems)
         if not text:
             return
         try:

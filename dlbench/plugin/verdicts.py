@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 MOST_LISTED = 40
 """Cases that a terminal lists; the report and Markdown have them all."""
 
+MARKED = ("xfailed", "xpassed")
+"""The outcomes of tests that are marked to fail: what they record is no promise."""
+
 
 def gate_lines(gate: Gate, records: Sequence[Record], width: int) -> list[str]:
     """Return the verdicts, or what an accept changed; nothing where neither was asked for.
@@ -37,6 +40,7 @@ def gate_lines(gate: Gate, records: Sequence[Record], width: int) -> list[str]:
             lines += _case_lines(case, verdict, width)
         if len(listed) > MOST_LISTED:
             lines.append(f"  and {len(listed) - MOST_LISTED} more, in the report")
+        lines += wrapped(_not_judged(records), width)
     if gate.acceptance is not None:
         told = accepted_lines(gate.acceptance, gate.settings.false_alarm, gate.root)
         lines += wrapped(told, width)
@@ -50,30 +54,50 @@ def verdicts(gate: Gate, records: Iterable[Record]) -> list[tuple[str, Verdict]]
 
     found = [(_case(record), verdict_in(record)) for record in records]
     judged = [(clean(case), verdict) for case, verdict in found if verdict is not None]
-    return judged + [(clean(verdict.key), verdict) for verdict in gate.missing]
+    return judged + [(clean(case), verdict) for case, verdict in gate.missing]
 
 
-def markdown(gate: Gate, records: Sequence[Record]) -> str:
-    """Return the verdicts for a comment on a pull request; empty where nothing was compared."""
-    from dlbench.gate.telling import QUIET, headline, loud
+def markdown(gate: Gate, records: Sequence[Record], problems: Sequence[str] = ()) -> str:
+    """Return the verdicts, or what an accept changed, for a comment on a pull request.
+
+    Args:
+        gate: of the run.
+        records: of the run; their verdicts ride on them.
+        problems: what fails the run beside its tests, in sentences.
+
+    Returns:
+        Markdown; empty where nothing was compared or accepted.
+    """
+    from dlbench.gate.telling import accepted_lines, headline
+    from dlbench.gate.wording import markdown as escaped
+
+    judged = verdicts(gate, records)
+    lines: list[str] = []
+    if gate.acceptance is not None:
+        lines += accepted_lines(gate.acceptance, gate.settings.false_alarm, gate.root)
+    elif gate.settings.accept:
+        lines.append(": nothing was accepted")
+        lines += problems
+    if gate.suite is not None:
+        lines += headline((verdict for _, verdict in judged), gate.suite)
+        lines += _not_judged(records)
+    if not lines:
+        return ""
+    red = bool(problems) or any(gate.fails(verdict) for _, verdict in judged)
+    red = red or any(record["outcome"] in {"failed", "error"} for record in records)
+    first, *rest = map(escaped, lines)
+    title = f"### {'❌' if red else '✅'} Training{'' if first.startswith(':') else ' '}{first}"
+    return "\n".join([title, "", *(f"{line}  " for line in rest), "", *_tables(judged)])
+
+
+def _tables(judged: Sequence[tuple[str, Verdict]]) -> list[str]:
+    """Return the cases as Markdown: first those that a person should look at, the others folded."""
+    from dlbench.gate.telling import QUIET, loud
     from dlbench.gate.wording import cell, sentence
     from dlbench.gate.wording import markdown as escaped
 
-    if gate.suite is None:
-        return ""
-    judged = verdicts(gate, records)
-    first, *rest = headline((verdict for _, verdict in judged), gate.suite)
-    attention = loud(judged)
-    red = gate.suite.worse or any(gate.fails(verdict) for _, verdict in judged)
-    red = red or any(record["outcome"] in {"failed", "error"} for record in records)
-    icon = "❌" if red else "✅"
-    lines = [
-        f"### {icon} Training {escaped(first)}",
-        "",
-        *(f"{escaped(line)}  " for line in rest),
-        "",
-    ]
-    if attention:
+    lines: list[str] = []
+    if attention := loud(judged):
         lines += ["| case | verdict | why |", "|---|---|---|"]
         lines += [
             f"| {escaped(case)} | {escaped(cell(verdict))} | {escaped(sentence(verdict).splitlines()[0])} |"
@@ -90,7 +114,17 @@ def markdown(gate: Gate, records: Sequence[Record]) -> str:
         ]
         lines += [f"| {escaped(case)} | {escaped(cell(verdict))} |" for case, verdict in quiet]
         lines += ["", "</details>", ""]
-    return "\n".join(lines)
+    return lines
+
+
+def _not_judged(records: Iterable[Record]) -> list[str]:
+    """Return a line that names the cases whose tests are marked to fail, if there are any."""
+    marked = [
+        f"{_case(record)} ({record['outcome']})"
+        for record in records
+        if record["outcome"] in MARKED
+    ]
+    return [f"not judged, marked xfail: {', '.join(marked)}"] if marked else []
 
 
 def _case_lines(case: str, verdict: Verdict, width: int) -> list[str]:

@@ -155,8 +155,12 @@ def test_drift_has_to_be_asked_for(save: Save, record: Any, capsys: Any) -> None
     assert Path("bench/baselines/test_a.json").read_bytes() != before
 
 
-def test_what_the_gate_alone_failed_is_taken(save: Save, record: Any) -> None:
-    """A run that went red for its verdict is what one wants to accept; its other calls come along."""
+@pytest.mark.parametrize("outcome", ["failed", "error"])
+def test_what_the_gate_alone_failed_is_taken(save: Save, record: Any, outcome: str) -> None:
+    """A run that went red for its verdict is what one wants to accept; its other calls come along.
+
+    A verdict on what a fixture recorded after the test is an error of the test.
+    """
     old, new = record(), record(shift=0.01)
     accepted = entry_in(old)
     verdict = compare(
@@ -164,7 +168,7 @@ def test_what_the_gate_alone_failed_is_taken(save: Save, record: Any) -> None:
     )
     assert verdict.degree == "regressed"
     red = {
-        "outcome": "failed",
+        "outcome": outcome,
         "message": "Failed: " + sentence(verdict).splitlines()[0],
         "gate": {"rules": {}, "verdict": verdict.to_builtins()},
     }
@@ -310,6 +314,7 @@ def test_a_test_that_did_not_pass_keeps_its_entries(save: Save, record: Any) -> 
         ({"command": "pytest bench/test_a.py::test_b"}, [], "narrowed down: bench/test_a.py::"),
         ({"command": "pytest --lf"}, [], "narrowed down: --lf"),
         ({"counts": {"passed": 1, "skipped": 2}}, [], "2 of its tests did not pass and recorded"),
+        ({"counts": {"passed": 1, "deselected": 2}}, [], "2 of its tests were left out"),
         ({}, ["-k", "b"], "leave out -k"),
     ],
 )

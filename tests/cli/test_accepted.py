@@ -1,17 +1,15 @@
-"""Where the baseline lies and its error rate, as pytest itself would read them; damaged records."""
+"""Where the baseline lies and its error rate, as pytest itself would read them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from dlbench.cli.accepted import case_id, configured, taken_of
-from dlbench.errors import BaselineError, RecordError
-from dlbench.gate.recorded import entry_in, rules_in
+from dlbench.cli.accepted import configured
+from dlbench.errors import BaselineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 INI = "[{}]\ndlbench_baseline = accepted\ndlbench_false_alarm = 0.02\n"
@@ -65,23 +63,3 @@ def test_what_is_no_configuration(tmp_path: Path, name: str, text: str, words: s
     tmp_path.joinpath(name).write_text(text, encoding="utf-8")
     with pytest.raises(BaselineError, match=words):
         configured(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("gate", "take"),
-    [
-        ("x", rules_in), ([1], rules_in), ({"rules": [1]}, rules_in),
-        ({"rules": {"gates": 1}}, rules_in), ({"yardstick": ["x"]}, entry_in),
-    ],
-)  # fmt: skip
-def test_a_damaged_gate_is_named(made: Any, gate: Any, take: Callable[[Any], object]) -> None:
-    """Whatever a file holds in place of rules and yardstick: an error with the file and the case."""
-    record = made[0]("a.py::t", 5, 0.0, gate=gate, name="n")
-    with pytest.raises(RecordError, match=r"^run\.json: a\.py::t name=n cannot be read: "):
-        taken_of(record, "run.json", take)
-
-
-def test_a_case_has_its_calls_name(made: Any) -> None:
-    """As the baseline's keys have it."""
-    assert case_id(made[0]("a.py::t", 5, 0.0)) == "a.py::t"
-    assert case_id(made[0]("a.py::t", 5, 0.0, name="b")) == "a.py::t name=b"

@@ -15,7 +15,7 @@ from dlbench.cli.compare_view import View
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dlbench.cli.compare_sides import Compared
+    from dlbench.gate.sides import Compared
 
 A, B, C = (f"bench/test_a.py::test_b[{name}]" for name in ("adam", "sgd-moons", "lion"))
 

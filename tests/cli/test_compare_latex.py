@@ -15,7 +15,7 @@ from dlbench.cli.compare_view import View
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dlbench.cli.compare_sides import Compared
+    from dlbench.gate.sides import Compared
 
     Against = Callable[..., Compared]
 

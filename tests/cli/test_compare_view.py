@@ -12,7 +12,7 @@ from dlbench.errors import NotFoundError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dlbench.cli.compare_sides import Compared
+    from dlbench.gate.sides import Compared
 
     Against = Callable[..., Compared]
 

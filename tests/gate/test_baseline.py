@@ -85,12 +85,15 @@ def test_entries_are_read_once_and_only_when_asked_for(tmp_path: Path) -> None:
 
 
 def test_whether_there_is_a_baseline(tmp_path: Path) -> None:
-    """Asked of modules: of those that have no file, none."""
-    saved(tmp_path, entry())
+    """Asked of modules: also where a neighbour in the same folder has a file of accepted cases."""
+    path = saved(tmp_path, entry())
     baseline = Baseline(tmp_path)
-    assert baseline.exists(["benchmarks/test_none.py", MODULE])
-    assert not baseline.exists(["benchmarks/test_none.py"])
+    assert baseline.exists(["elsewhere/test_none.py", MODULE])
+    assert baseline.exists(["benchmarks/test_none.py"])
+    assert not baseline.exists(["elsewhere/test_none.py"])
     assert not baseline.exists([])
+    path.write_text('{"rows": [1, 2]}')
+    assert not Baseline(tmp_path).exists(["benchmarks/test_none.py"])
 
 
 @pytest.mark.parametrize("folder", [None, "kept"])

@@ -35,12 +35,13 @@ def test_what_is_loud_comes_the_worst_first() -> None:
 
 
 def test_an_accept_in_lines(make_entry: MakeEntry) -> None:
-    """Counts, old -> new, what was refused, what cannot fail, and the files."""
+    """Counts, old -> new, what was refused, what cannot fail (a line a reason), and the files."""
     old, new = make_entry(), make_entry(worse={"training_loss": 0.02}, repeats=False)
     acceptance = Acceptance(
         changes=(change_of(old, new, Rules()), change_of(old, old, Rules())),
         refused={"a.py::t": "it drifted"},
-        blind={"b.py::t": ("failed cannot fail with 5 seeds",)},
+        blind={f"b.py::t[{i}]": ("failed cannot fail with 5 seeds",) for i in range(5)}
+        | {"b.py::u": ("val_loss cannot fail with 4 seeds: it needs 5", "failed cannot fail")},
         alpha=0.005,
         tests=2,
         written=(Path("/root/baselines/test_sgd.json"), Path("/elsewhere/b.json")),
@@ -53,7 +54,8 @@ def test_an_accept_in_lines(make_entry: MakeEntry) -> None:
     assert "the loop does not repeat" in lines[2]
     assert lines[3:] == [
         "  refused a.py::t: it drifted",
-        "  b.py::t: failed cannot fail with 5 seeds",
+        "  failed cannot fail with 5 seeds: b.py::t[0], b.py::t[1], b.py::t[2] and 2 more",
+        "  val_loss cannot fail with 4 seeds: it needs 5; failed cannot fail: b.py::u",
         "wrote baselines/test_sgd.json",
         "wrote /elsewhere/b.json",
     ]

@@ -5,85 +5,17 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.plugin.loops import HEAD, ONE, TWO, accepted, change, degree, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.conftest import Folder, Ran, Suite
-
-HEAD = '''
-"""Loops whose curves a file decides, so that a change can come between two runs."""
-
-from pathlib import Path
-
-import numpy as np
-import pytest
-
-HERE = Path(__file__).parent
-
-
-def slower(name="all"):
-    """Return by how much a loop's losses are larger than they were."""
-    path = HERE / f"{name}.txt"
-    return float(path.read_text()) if path.exists() else 1.0
-
-
-def trained(factor):
-    def train(seed):
-        noise = np.random.default_rng(seed).normal(scale=0.05, size=12)
-        losses = 2.0 * np.exp(-0.3 * np.arange(12) + noise)
-        losses[1:] *= factor * (1 + 0.002 * np.random.default_rng(seed + 999).normal())
-        if factor == 1.0:
-            losses[1:] /= 1 + 0.002 * np.random.default_rng(seed + 999).normal()
-        return {"loss": losses, "val_loss": losses * 1.1}
-    return train
-'''
-
-ONE = """
-def test_loop(convergence):
-    convergence.record(trained(slower()))
-"""
-
-TWO = """
-@pytest.mark.parametrize("name", ["a", "b"])
-def test_loop(convergence, name):
-    convergence.record(trained(slower(name)))
-"""
-
-
-@pytest.fixture(autouse=True)
-def not_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What fails depends on `CI`, and these tests may run there."""
-    monkeypatch.delenv("CI", raising=False)
-    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
-
-
-def accepted(suite: Suite, tests: str = ONE) -> Ran:
-    """Write a test file and accept what it does."""
-    suite.write(tests, head=HEAD)
-    ran = suite.run("--dlbench-accept")
-    assert ran.result.ret == 0, ran.output
-    return ran
-
-
-def change(suite: Folder, factor: float, name: str = "all") -> None:
-    """Make the losses of a loop larger."""
-    suite.path.joinpath(f"{name}.txt").write_text(str(factor))
-
-
-def words(ran: Ran) -> str:
-    """Return what was written, however its lines were wrapped."""
-    return " ".join(ran.output.split())
-
-
-def degree(record: dict[str, Any]) -> str:
-    """Return the degree of the verdict on a record."""
-    return str(record["gate"]["verdict"]["degree"])
-
+    from tests.conftest import Folder, Suite
 
 # ---- the way of a baseline
 
@@ -396,18 +328,6 @@ def test_a_misspelt_gate_stops_the_session(suite: Suite, mark: str, message: str
     ran = suite.run()
     assert ran.result.ret == pytest.ExitCode.USAGE_ERROR
     ran.result.stderr.fnmatch_lines([f"*test_it: the marker convergence {message}"])
-
-
-def test_a_curve_that_there_is_not_stops_the_test(suite: Suite) -> None:
-    """What curves a case has is known when it is called: before it trains, not after."""
-    suite.write("""
-        @pytest.mark.convergence(margin={"val_acuracy": 0.1})
-        def test_it(convergence):
-            convergence(build, **LEARNS | {"steps": 10**9})
-    """)
-    ran = suite.run()
-    ran.result.assert_outcomes(failed=1)
-    assert "margin names 'val_acuracy', which this case does not have" in words(ran)
 
 
 def test_a_loss_below_zero_needs_a_scale(suite: Suite) -> None:

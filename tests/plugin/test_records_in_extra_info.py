@@ -103,9 +103,9 @@ def test_every_case_has_one_key_with_a_schema_number(document: dict[str, Any]) -
     assert names == expected
     for benchmark in document["benchmarks"]:
         assert benchmark["extra_info"].keys() == {"dlbench"}
-        assert benchmark["extra_info"]["dlbench"]["schema"] == 2
+        assert benchmark["extra_info"]["dlbench"]["schema"] == 3
         for record in benchmark["extra_info"]["dlbench"]["records"]:
-            assert record.keys() - {"gate"} == RECORD
+            assert record.keys() - {"gate", "asserted"} == RECORD
             assert record["case"] == benchmark["fullname"]
             assert record["environment"]["backend"] == "torch"
     assert [one["name"] for one in records(document, "test_loop")] == [None, "again"]
@@ -133,7 +133,7 @@ def test_curves_are_compact(document: dict[str, Any]) -> None:
 def test_the_run_stands_at_the_top(document: dict[str, Any]) -> None:
     """Session and texts are kept once, beside pytest-benchmark's own fields."""
     header = document["dlbench"]
-    assert header["schema"] == 2
+    assert header["schema"] == 3
     assert header["session"]["command"].startswith("pytest ")
     assert header["session"]["counts"] == {"passed": 4, "failed": 1}
     assert header["session"]["complete"] is True

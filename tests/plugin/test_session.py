@@ -276,3 +276,22 @@ def test_the_reason_is_kept_in_every_traceback_style(suite: Suite, style: str) -
             raise OSError("by itself")
     """)
     assert suite.run(f"--tb={style}").record["message"] == "OSError: by itself"
+
+
+def test_what_only_the_whole_run_shows_of_the_gate_is_kept(suite: Suite) -> None:
+    """The missing cases by their ids, and the error rate; nothing where nothing was compared."""
+    text = """
+        @pytest.mark.parametrize("case", ["a", "b"])
+        def test_loop(convergence, case):
+            convergence.record(loop, seeds=5)
+    """
+    suite.write(text, name="deep/test_tiny.py")
+    suite.run("--dlbench-accept")
+    suite.write(text.replace('"a", "b"', '"a"'), name="deep/test_tiny.py")
+    told = [suite.run(*arguments).session.run().session for arguments in ((), ("-k", "b"))]
+    told.append(suite.run("--dlbench-gate=off").session.run().session)
+    assert [session and session.get("gate") for session in told] == [
+        {"false_alarm": 0.01, "missing": ["deep/test_tiny.py::test_loop[b]"]},
+        None,
+        None,
+    ]

@@ -7,25 +7,24 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from dlbench.cli.accepted import case_id, taken_of
 from dlbench.errors import GateError, RecordError
 from dlbench.gate.drift import case_of
 from dlbench.gate.entry import TRAINING_LOSS, Entry, entry_of
 from dlbench.gate.incomparable import FIRST_LOOK
 from dlbench.gate.judging import compare
-from dlbench.gate.recorded import entry_in, rules_in
+from dlbench.gate.recorded import case_id, entry_in, rules_in, taken_of
 from dlbench.gate.rules import LEAST_PAIRS, Rules, tests_of
 from dlbench.gate.suite import Suite, fails, judge_suite
 from dlbench.gate.verdict import Verdict, missing, unknown_case
 from dlbench.history.run import read_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from dlbench.gate.baseline import Baseline
     from dlbench.history.naming import Saved
     from dlbench.history.record import Record
-    from dlbench.history.run import Session
+    from dlbench.history.run import Run, Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +108,7 @@ class Compared:
     @cached_property
     def environment(self) -> tuple[str, ...]:
         """What differs in the environment, each once; with a count where not all cases say so."""
-        rows = [row for row in self.rows if row.old and row.new]
-        counts = Counter(text for row in rows for text in row.verdict.drift)
-        return tuple(
-            text if count == len(rows) else f"{text} (in {count} of {len(rows)} cases)"
-            for text, count in counts.most_common()
-        )
+        return differing(row.verdict.drift for row in self.rows if row.old and row.new)
 
 
 def saved_side(saved: Saved) -> Side:
@@ -123,15 +117,28 @@ def saved_side(saved: Saved) -> Side:
     Raises:
         RecordError: it cannot be read, or no case of dlbench's is in it.
     """
-    run = read_run(saved.path)
+    return side_of(read_run(saved.path), saved.label, saved.path)
+
+
+def side_of(run: Run, label: str, path: object) -> Side:
+    """Return the side that a run is.
+
+    Args:
+        run: that was read.
+        label: a short name.
+        path: its file.
+
+    Raises:
+        RecordError: no case of dlbench's is in it.
+    """
     records = {
         case_id(record): record
         for record in run.records
         if record["parameters" if record["kind"] == "parameters" else "runs"] is not None
     }
     if not records:
-        raise RecordError(f"{saved.path}: no case of dlbench's is in it")
-    return Side(saved.label, str(saved.path), records, session=run.session)
+        raise RecordError(f"{path}: no case of dlbench's is in it")
+    return Side(label, str(path), records, session=run.session)
 
 
 def accepted_side(baseline: Baseline, modules: Collection[str]) -> Side:
@@ -158,6 +165,25 @@ def accepted_side(baseline: Baseline, modules: Collection[str]) -> Side:
     return Side("baseline", str(baseline.folder or "baselines"), entries=entries)
 
 
+def differing(told: Iterable[Collection[str]]) -> tuple[str, ...]:
+    """Return what differs, each once; with a count where not all cases say so.
+
+    Args:
+        told: by case, what differs there.
+    """
+    cases = list(told)
+    return tuple(
+        text if count == len(cases) else f"{text} (in {count} of {len(cases)} cases)"
+        for text, count in Counter(text for case in cases for text in case).most_common()
+    )
+
+
+def nothing_common(sides: Iterable[Side]) -> str:
+    """Return that no case is on all sides, in a sentence that names one of each."""
+    told = [f"{side.label} has {_named(side)}" for side in sides]
+    return f"no case is on both sides: {'; '.join(told)}. Were they run from one root folder?"
+
+
 def compared(a: Side, b: Side, meant: Callable[[str], bool], false_alarm: float) -> Compared:
     """Return the gate's verdicts on one side against the first.
 
@@ -182,6 +208,12 @@ def compared(a: Side, b: Side, meant: Callable[[str], bool], false_alarm: float)
     rows = tuple(_row(case, a, b, there.get(case), rules.get(case, Rules())) for case in asked)
     suite = judge_suite((row.verdict for row in rows), alpha=false_alarm)
     return Compared(a, b, rows, suite, elsewhere=len(entries) - len(there))
+
+
+def _named(side: Side) -> str:
+    cases = list(side.cases)
+    more = f" and {len(cases) - 1} more" if len(cases) > 1 else ""
+    return f"{cases[0]}{more}" if cases else "none"
 
 
 def _row(case: str, a: Side, b: Side, old: Entry | None, rules: Rules) -> Row:

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dlbench.cli.compare_sides import saved_side
 from dlbench.errors import RecordError
 from dlbench.gate.entry import entry_of
 from dlbench.gate.judging import compare
 from dlbench.gate.recorded import entry_in
 from dlbench.gate.rules import Rules
+from dlbench.gate.sides import saved_side
 from dlbench.history.naming import Saved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dlbench.cli.compare_sides import Compared
+    from dlbench.gate.sides import Compared
 
     Against = Callable[..., Compared]
 
