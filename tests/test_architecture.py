@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HOUSE = Path(dlbench.__file__).parent
 
 LEVELS = (
-    ("plugin", "cli"),
+    ("plugin", "cli", "notebook"),
     ("report",),
     ("gate",),
     ("history",),
@@ -124,7 +124,7 @@ def test_the_check_finds_what_leads_up(source: str, count: int) -> None:
 
 
 def test_nothing_imports_a_door() -> None:
-    """The two doors are at the top: pytest and the shell come in by them, and nobody else."""
+    """The doors are at the top: pytest, the shell and notebooks come in by them, and nobody else."""
     for file in FILES:
         if room_of(file) in LEVELS[0]:
             continue
@@ -133,7 +133,9 @@ def test_nothing_imports_a_door() -> None:
         assert doors == [], named(file)
 
 
-@pytest.mark.parametrize("module", ["dlbench", "dlbench.plugin", "dlbench.backend", "dlbench.cli"])
+@pytest.mark.parametrize(
+    "module", ["dlbench", "dlbench.plugin", "dlbench.backend", "dlbench.cli", "dlbench.notebook"]
+)
 def test_cold_modules_load_nothing_heavy(module: str) -> None:
     """In a fresh process importing a door loads no array, training or plotting library."""
     code = f"import sys, {module}; print(sorted(set(sys.modules) & {set(HEAVY)!r}))"

@@ -7,6 +7,8 @@ import math
 import re
 from typing import TYPE_CHECKING
 
+from dlbench.gate.wording import name_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -143,6 +145,15 @@ def humanized(name: str) -> str:
     if name.startswith("val_"):
         words = f"validation {words.removeprefix('val ')}"
     return words or name
+
+
+def gate_title(gate: str) -> str:
+    """Return a gate in words.
+
+    >>> gate_title("val_loss"), gate_title("training_loss")
+    ('final validation loss', 'training loss over the run')
+    """
+    return f"final {humanized(gate)}" if gate.startswith("val_") else name_of(gate)
 
 
 def sentence(text: str) -> str:

@@ -6,6 +6,7 @@ Every frame has the column `record`: the record's place in the list it came from
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from dlbench.errors import RecordError
 from dlbench.gate.recorded import verdict_in
 from dlbench.gate.wording import cell
 from dlbench.parameters.table import ParameterTable
+from dlbench.report.study import Bound
 from dlbench.runs import Runs
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ CASE_COLUMNS = (
     "step_seconds",
     "samples_per_second",
     "duration",
+    "asserted",
 )
 CURVE_COLUMNS = ("record", "seed", "metric", "step", "epoch", "seconds", "value")
 
@@ -64,7 +67,7 @@ PER_SEED_NUMBERS = ("steps_to_target", "mean_log_loss", "oscillation")
 
 
 def case_frame(records: Sequence[Record]) -> pd.DataFrame:
-    """Return a row a record: what was trained, how its test ended, what a step takes.
+    """Return a row a record: what was trained and asserted, how its test ended, what a step takes.
 
     Seconds are a training step's; a number that a record does not have is NaN, a text is empty.
     """
@@ -170,6 +173,29 @@ def verdict_of(record: Record) -> Verdict | None:
         return None
 
 
+def bounds_of(record: Record) -> tuple[Bound, ...]:
+    """Return the bounds that a record's test asserts; those that cannot be read are left out."""
+    return tuple(
+        Bound(**{name: item[name] for name in Bound.__slots__})
+        for item in _sequence(record.get("asserted"))
+        if isinstance(item, Mapping) and _fits(item)
+    )
+
+
+def _fits(item: Mapping[str, Any]) -> bool:
+    """Return whether an item of a record's `asserted` is one."""
+    texts = ("summary", "metric", "statistic", "comparison")
+    return (
+        all(isinstance(item.get(name), str) for name in texts)
+        and item["comparison"] in {"<", "<=", ">", ">=", "=="}
+        and isinstance(item.get("bound"), (int, float))
+        and all(
+            isinstance(item.get(name, ""), (int, float, NoneType)) for name in ("at", "measured")
+        )
+        and isinstance(item.get("held"), bool)
+    )
+
+
 def unreadable(record: Record) -> str:
     """Return why a record's runs or parameters cannot be read; empty where they can."""
     try:
@@ -211,6 +237,7 @@ def _case(position: int, record: Record) -> dict[str, Any]:
         "step_seconds": timing["seconds"] if timing and stepwise else None,
         "samples_per_second": timing["samples_per_second"] if timing else None,
         "duration": record["duration"],
+        "asserted": bounds_of(record),
     }
 
 

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 RED = frozenset({"failed", "error", "interrupted"})
 
+SHOWN = (
+    *("run", "number", "time", "commit", "dirty", "complete", "quick", "outcome", "bounds"),
+    *("seeds", "median", "low", "high"),
+)
+"""The columns of a trend's table that a line tells of."""
+
 LEGEND = (
     "value: the median over seeds, and the quartiles. changed: the level differs by more than the margin "
     "and more than chance, which is mistaken in 1 of 100 histories without change. A new stretch begins "
@@ -26,14 +32,17 @@ def rows_of(trend: Trend, by: Order) -> list[dict[str, str]]:
     """Return a line a run, as texts by column; names in them are data and still to be escaped."""
     changes = {change.row: change for change in trend.changes}
     same_seeds = trend.table["seeds"].nunique() == 1
+    other: list[str] = [] if by in {"time", "commit"} else [by]
+    table = trend.table[[*SHOWN, *other]]
+    table = table.assign(time=table["time"].dt.strftime("%Y-%m-%d %H:%M"))
     rows = []
-    for place, run in enumerate(trend.table.to_dict("records")):
+    for place, run in enumerate(table.to_dict("records")):
         change = changes.get(place)
         rows.append(
             {
                 "run": run_name(run),
-                "time": UNKNOWN if run["time"] != run["time"] else f"{run['time']:%Y-%m-%d %H:%M}",
-                **({} if by in {"time", "commit"} else {by: text_of(run[by])}),
+                "time": UNKNOWN if run["time"] != run["time"] else run["time"],
+                **{name: text_of(run[name]) for name in other},
                 "commit": commit_name(run),
                 **({} if same_seeds else {"seeds": str(run["seeds"])}),
                 "value": value_text(run["median"], trend.metric),

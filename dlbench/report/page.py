@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 TEMPLATES = "templates"
 
+EFFECTS, CURVES = "against-effects", "against-curves"
+"""The places of the pictures that hold a run against another."""
+
 OUTCOME_SIGNS = {"passed": "✓", "xfailed": "✓", "skipped": "\N{EN DASH}"}
 """Every other outcome has a cross."""
 
@@ -29,7 +32,7 @@ class Pictures(TypedDict):
     """The pictures of a page, by the anchors of what they belong to."""
 
     drawn: Mapping[str, Sequence[Picture]]
-    """From the records of a study."""
+    """From the records of a study, or from what a run is held against."""
     handed_in: Mapping[str, Sequence[Picture]]
     """By the tests, to a study's or a gallery's section."""
 
@@ -45,6 +48,8 @@ def page(summary: Summary, pictures: Pictures) -> str:
     return environment.get_template("page.html").render(
         summary=summary,
         pictures=pictures,
+        effects=EFFECTS,
+        curves=CURVES,
         style=Markup(_source("page.css")),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -64,15 +64,15 @@ class Album:
         assert engine is not None  # noqa: S101 - `canvas` gave it one
         engine.execute(figure)
         figure.set_layout_engine("none")
-        svg, png = _svg(drawing), _png(drawing, PRINT, "white")
+        svg, printed = _svg(drawing), png(drawing, PRINT, "white")
         self._write(f"{name}.svg", svg)
-        self._write(f"{name}.png", png)
+        self._write(f"{name}.png", printed)
         self._write(f"{name}.csv", drawing.data.to_csv(index=False).encode())
         width = round(float(figure.get_figwidth()) * 96)
         if len(svg) <= LARGEST_SVG:
             source = self._inlined(svg, "image/svg+xml")
         else:
-            source = self._inlined(_png(drawing, SCREEN, "none"), "image/png")
+            source = self._inlined(png(drawing, SCREEN, "none"), "image/png")
         files = [(one[1:].upper(), f"figures/{name}{one}") for one in SUFFIXES]
         return _picture(source, width, drawing.alt, drawing.caption, files)
 
@@ -138,7 +138,14 @@ def _shortened(svg: bytes) -> bytes:
     return re.sub(rb"\s*\n\s*", b"\n", svg)
 
 
-def _png(drawing: Drawing, dots: int, background: str) -> bytes:
+def png(drawing: Drawing, dots: int, background: str) -> bytes:
+    """Return a figure as a PNG file.
+
+    Args:
+        drawing: the figure.
+        dots: an inch.
+        background: a colour, or "none".
+    """
     buffer = io.BytesIO()
     drawing.figure.dpi = dots
     drawing.figure.set_facecolor(background)

@@ -44,6 +44,30 @@ class Factor:
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """What a test asserts of one number of a case's runs; the fields of `history.record.Asserted`."""
+
+    summary: str
+    metric: str
+    at: float | None
+    statistic: str
+    comparison: str
+    bound: float
+    measured: float | None
+    held: bool
+
+    @property
+    def quantity(self) -> tuple[str, str, float | None, str]:
+        """What it is a bound on: two bounds on the same make a range."""
+        return self.summary, self.metric, self.at, self.statistic
+
+    @property
+    def side(self) -> int:
+        """Where the number is to lie: below the bound (-1), above it (1) or on it (0)."""
+        return {"<": -1, ">": 1}.get(self.comparison[0], 0)
+
+
+@dataclass(frozen=True, slots=True)
 class ReferenceLine:
     """A value that a metric is held against, and what it is."""
 
@@ -180,6 +204,10 @@ class Study:
     def case(self, record: int) -> pd.Series[Any]:
         """Return a case's row."""
         return self.cases[self.cases["record"] == record].iloc[0]
+
+    def asserted(self, record: int) -> tuple[Bound, ...]:
+        """Return the bounds that the test asserts of a case."""
+        return tuple(self.case(record)["asserted"])
 
     def of(self, record: int) -> pd.DataFrame:
         """Return a case's seeds."""

@@ -9,12 +9,12 @@ from collections import Counter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypedDict
 
-from dlbench.gate.suite import judge_suite
-from dlbench.gate.wording import suite_lines
+from dlbench.gate.wording import clean
 from dlbench.plain import digest
 from dlbench.report import words
+from dlbench.report.comparison import THEN, AgainstText, beside, described, recorded, standing
 from dlbench.report.formatting import counted, humanized, listed, seconds, sentence, setting
-from dlbench.report.frames import unreadable, verdict_of
+from dlbench.report.frames import unreadable
 from dlbench.report.markdown import title_and_rest
 from dlbench.report.tables import Row, Table, rows_in_need, table
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from dlbench.history.run import Run, Session
     from dlbench.report.analysis import Analysis
+    from dlbench.report.comparison import Against
     from dlbench.report.study import Study
 
 OUTCOMES = ("passed", "failed", "error", "interrupted", "xpassed", "xfailed", "skipped")
@@ -87,13 +88,22 @@ class Summary(TypedDict):
     remarks: list[Remark]
     counts: dict[str, int]
     attention: list[Need]
+    against: AgainstText | None
+    """None where nothing was compared."""
     analyses: list[AnalysisText]
     facts: dict[str, str]
     command: str
 
 
-def summarized(run: Run, analyses: Sequence[Analysis]) -> Summary:
-    """Return what the report of a run says."""
+def summarized(run: Run, analyses: Sequence[Analysis], against: Against | None = None) -> Summary:
+    """Return what the report of a run says.
+
+    Args:
+        run: whose records have the verdicts that are shown.
+        analyses: of the run.
+        against: what it is held against; by default the baseline that it was gated against.
+    """
+    against = against or recorded(run)
     title, introduction = title_and_rest(run.introduction)
     texts = [_analysis(one) for one in analyses]
     counts = _counts(run)
@@ -102,9 +112,10 @@ def summarized(run: Run, analyses: Sequence[Analysis]) -> Summary:
         "introduction": introduction,
         "standing": _standing(counts, run.session),
         "held": not any(counts.get(outcome) for outcome in BAD) and bool(counts.get("passed")),
-        "remarks": _remarks(run, counts),
+        "remarks": _remarks(run, counts, against),
         "counts": counts,
         "attention": _attention(texts),
+        "against": described(against) if against else None,
         "analyses": texts,
         "facts": _facts(run),
         "command": run.session["command"] if run.session else "pytest benchmarks",
@@ -153,7 +164,7 @@ def _ended(outcome: str) -> str:
     return words_for.get(outcome, outcome)
 
 
-def _remarks(run: Run, counts: Mapping[str, int]) -> list[Remark]:
+def _remarks(run: Run, counts: Mapping[str, int], against: Against | None) -> list[Remark]:
     loud = [
         *_interrupted(run.session),
         *_bounds_off(run),
@@ -161,27 +172,23 @@ def _remarks(run: Run, counts: Mapping[str, int]) -> list[Remark]:
         *_unreadable(run),
     ]
     remarks: list[Remark] = [{"text": text, "loud": True} for text in loud]
-    return remarks + (_against_baseline(run) if run.records else [])
+    return remarks + (_stands(against) if run.records else [])
 
 
-def _against_baseline(run: Run) -> list[Remark]:
-    """Return how the run stands against its baseline, or how to make one."""
-    verdicts = [verdict for record in run.records if (verdict := verdict_of(record))]
-    if not verdicts:
+def _stands(against: Against | None) -> list[Remark]:
+    """Return how the run stands against what it is held against, or how to make a baseline."""
+    if against is None:
         text = (
             "What held are the assertions in the tests. No baseline was compared with, so the page "
             "does not say whether training became better or worse: pytest --dlbench-accept makes one."
         )
         return [{"text": text, "loud": False}]
-    suite = judge_suite(verdicts)
-    counts, *effect = [
-        line for line in suite_lines(suite) if not line.startswith("pairing was lost")
-    ]
-    remarks: list[Remark] = [{"text": f"Against the baseline: {counts}.", "loud": False}]
-    remarks += [{"text": sentence(f"{line}."), "loud": suite.worse} for line in effect]
-    lost = [line for line in suite_lines(suite) if line.startswith("pairing was lost")]
-    headline: list[Remark] = [{"text": sentence(f"{line}."), "loud": True} for line in lost]
-    return headline + remarks
+    lines = beside(against)
+    lost = [line for line in lines if line.startswith("pairing was lost")]
+    worse = [line for line in lines if against.suite.worse and line not in lost]
+    remarks: list[Remark] = [{"text": sentence(line), "loud": True} for line in lost + worse]
+    text = sentence(f"against {clean(against.name)}: {standing(against)}")
+    return [*remarks, {"text": text, "loud": False}]
 
 
 def _interrupted(session: Session | None) -> list[str]:
@@ -235,7 +242,10 @@ def _attention(analyses: Sequence[AnalysisText]) -> list[Need]:
 def _needs(row: Row) -> str:
     """Return what became of a case, and its verdict where that is not what ended it."""
     ended = _ended(row["outcome"]) if row["outcome"] in BAD else ""
-    told = [ended, f"is {row['verdict']}" if row["verdict"] and not row["message"] else ""]
+    by_itself = row["message"] and not row["message"].startswith(THEN)
+    verdict = "" if by_itself else row["verdict"]
+    is_open = verdict.startswith("cannot tell")
+    told = [ended, f"the gate {verdict}" if is_open else f"is {verdict}" if verdict else ""]
     return " and ".join(part for part in told if part)
 
 

@@ -12,7 +12,16 @@ from dlbench.gate.verdict import LOUD, SEVERITY
 from dlbench.metrics import REGIMES
 from dlbench.plain import digest
 from dlbench.report import words
-from dlbench.report.formatting import UNKNOWN, humanized, number, seconds, size, whole
+from dlbench.report.formatting import (
+    MINUS,
+    UNKNOWN,
+    humanized,
+    number,
+    seconds,
+    setting,
+    size,
+    whole,
+)
 from dlbench.report.spreads import Spread, spread
 
 if TYPE_CHECKING:
@@ -20,11 +29,14 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from dlbench.report.study import Study
+    from dlbench.report.study import Bound, Study
 
 MOST_LAYERS = 60
 """Of a deeper model the largest layers are listed; the CSV file has all."""
 
+
+_COMPARED = {"<": "<", "<=": "≤", ">": ">", ">=": "≥", "==": "="}
+_BECAME = {"slow": "were slow"}
 
 _BADNESS: dict[str, int] = {regime: place for place, regime in enumerate(reversed(REGIMES))}
 
@@ -65,6 +77,8 @@ class Row(TypedDict):
     message: str
     cells: list[Cell]
     command: str
+    asserted: list[str]
+    """What the test asserts of it, and what was measured."""
     inner: Inner | None
 
 
@@ -175,6 +189,7 @@ def _row(study: Study, row: pd.Series[Any], ident: str) -> Row:
         "message": str(row["message"]),
         "cells": cells,
         "command": f"pytest {shlex.quote(str(row['case']))}",
+        "asserted": _asserted(study, record),
         "inner": _layer_table(study, record) if study.counts_models else _seed_table(study, record),
     }
 
@@ -258,6 +273,43 @@ def _seed_table(study: Study, record: int) -> Inner | None:
             for _, row in seeds.iterrows()
         ],
     }
+
+
+def _asserted(study: Study, record: int) -> list[str]:
+    """Return a line a number that is bounded, with its bounds and what it is."""
+    found: dict[object, list[Bound]] = {}
+    for bound in study.asserted(record):
+        found.setdefault(bound.quantity, []).append(bound)
+    lines = []
+    for bounds in found.values():
+        first = bounds[0]
+        text = " and ".join(f"{_COMPARED[one.comparison]} {_limit(one.bound)}" for one in bounds)
+        write = whole if first.summary == "steps_to" else number
+        measured = "never" if write is whole and first.measured is None else write(first.measured)
+        held = "" if all(one.held for one in bounds) else ": it did not hold"
+        lines.append(f"{_bounded(study, first)} {text}; measured {measured}{held}")
+    return lines
+
+
+def _limit(value: float) -> str:
+    """Return what a test gives, with the digits it has, signed as what is measured."""
+    text = number(value) if value == int(value) else setting(value)
+    return text.replace("-", MINUS, 1) if value < 0 else text
+
+
+def _bounded(study: Study, bound: Bound) -> str:
+    """Return what a bound is on."""
+    metric = humanized(bound.metric)
+    what = {
+        "final": f"final {metric}",
+        "best": f"best {metric}",
+        "at": f"{metric} after {whole(bound.at)} {study.update}s",
+        "steps_to": f"{study.update}s to {metric} {setting(bound.at)}",
+        "mean_log_loss": f"{metric} over the run (mean log)",
+        "oscillation": f"oscillation of {metric}",
+        "share": f"share of seeds that {_BECAME.get(bound.metric, bound.metric)}",
+    }.get(bound.summary, bound.summary)
+    return f"{bound.statistic} of {what}" if bound.statistic else what
 
 
 def _layer_table(study: Study, record: int) -> Inner | None:

@@ -6,37 +6,54 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from dlbench.errors import RecordError
+from dlbench.gate.wording import cell, clean
 from dlbench.history.files import write_atomically
 from dlbench.history.run import decode_png
 from dlbench.report.analysis import analyses, test_of
+from dlbench.report.comparison import MOST_ROWS, effects, gates_in_order, held
 from dlbench.report.figures import drawings
-from dlbench.report.page import page
-from dlbench.report.pictures import Album, Picture
+from dlbench.report.figures.forest import forest
+from dlbench.report.figures.overlay import Both, overlay
+from dlbench.report.formatting import shortened
+from dlbench.report.page import CURVES, EFFECTS, page
+from dlbench.report.pictures import BUDGET, Album, Picture
 from dlbench.report.style import Palette, styled
 from dlbench.report.summary import anchor_of, summarized
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dlbench.gate.sides import Compared
     from dlbench.history.run import Figure, Run
     from dlbench.report import Progress
     from dlbench.report.analysis import Analysis
+    from dlbench.report.comparison import Against
     from dlbench.report.study import Study
 
 FIGURES = "figures"
 PAGE = "index.html"
 
+FURTHER = 2**18
+"""Bytes of pictures that a page may have more where a run is held against another."""
 
-def write(run: Run, folder: Path, on_progress: Progress | None = None) -> Path:
+
+def write(
+    run: Run, folder: Path, compared: Compared | None = None, on_progress: Progress | None = None
+) -> Path:
     """Write the report of a run; see `dlbench.report.write_report`."""
+    run, against = held(run, compared)
     found = analyses(run)
     studies = [study for analysis in found for study in analysis.studies]
-    album = Album(folder / FIGURES)
+    album = Album(folder / FIGURES, room=BUDGET + (FURTHER if against else 0))
     # Pictures that tests handed in come first: nothing else on the page can stand for them.
     handed_in = _handed_in(found, album)
     drawn = {}
     palette = Palette.of(studies)
     with styled():
+        if against:
+            if on_progress:
+                on_progress(0, len(studies), f"against {against.name}")
+            drawn = _compared(against, album)
         for done, study in enumerate(studies):
             if on_progress:
                 on_progress(done, len(studies), study.title)
@@ -45,11 +62,27 @@ def write(run: Run, folder: Path, on_progress: Progress | None = None) -> Path:
             ]
     if on_progress:
         on_progress(len(studies), len(studies), PAGE)
-    html = page(summarized(run, found), {"drawn": drawn, "handed_in": handed_in})
+    html = page(summarized(run, found, against), {"drawn": drawn, "handed_in": handed_in})
     path = folder / PAGE
     write_atomically(path, html.encode())
     album.close()
     return path
+
+
+def _compared(against: Against, album: Album) -> dict[str, list[Picture]]:
+    """Draw effects and curves against another run, and return the pictures by their places."""
+    frame, notable = effects(against), against.notable[:MOST_ROWS]
+    pictures: dict[str, list[Picture]] = {EFFECTS: [], CURVES: []}
+    if any(one.effects for one in notable):
+        gates = gates_in_order(frame["gate"])
+        drawing = forest(frame, [one.case for one in notable], gates, against.name)
+        pictures[EFFECTS].append(album.add(drawing, "against"))
+    labels = (shortened(against.name, 40), "this run")
+    for one in against.overlaid:
+        if one.curves:
+            drawing = overlay(Both(one.curves, labels), clean(one.case), cell(one.verdict))
+            pictures[CURVES].append(album.add(drawing, f"against-{one.case.rpartition('::')[2]}"))
+    return pictures
 
 
 def _handed_in(found: Sequence[Analysis], album: Album) -> dict[str, list[Picture]]:

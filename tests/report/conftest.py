@@ -18,9 +18,12 @@ from dlbench.report.analysis import studies
 from dlbench.runs import Runs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from dlbench.report.study import Study
+    from tests.conftest import Folder
 
 Maker: TypeAlias = Callable[..., Record]
 
@@ -269,3 +272,114 @@ def suite() -> Run:
     return made_run(
         records, modules=modules, figures=[figure], introduction="# Does it train?\n\nQuestions."
     )
+
+
+ESSAY = r'''
+r"""
+# Small networks
+
+The loss of a guess among two is $\ell = \ln 2$:
+
+$$\ell(\theta) = -\frac{1}{n} \sum_{i=1}^{n} \ln p_\theta(y_i \mid x_i) = \ln 2 \quad \text{where one class is as likely as any other}$$
+
+| data | classes |
+|------|---------|
+| xor  | 2       |
+
+    a line of code that is wider than a phone is, and so has to be scrolled to be read whole
+"""
+DISCUSSION = "Too small a rate is **slow**, too large a one diverges."
+'''
+"""A docstring with something of everything."""
+
+IMPORTS = """
+import matplotlib.pyplot as plt
+import pytest
+
+from dlbench import workloads
+"""
+
+SMALL = """
+@pytest.mark.parametrize("width", [2, 8])
+def test_width(convergence, width):
+    model = workloads.xor(width=width)
+    convergence(model, optimizer="adam", learning_rate=0.05, batch_size="full", steps=60, seeds=4)
+
+
+@pytest.mark.parametrize("learning_rate", [0.001, 0.01, 0.1, 1.0, 2.0, 10.0, 100000.0])
+def test_rate(convergence, learning_rate):
+    model = workloads.moons(width=8)
+    runs = convergence(model, optimizer="sgd", learning_rate=learning_rate, steps=60, seeds=3)
+    assert runs.final("val_accuracy").median() > 0.6
+
+
+def test_count(parameters):
+    parameters(workloads.moons().model)
+"""
+
+HOSTILE = """
+@pytest.mark.parametrize("trap", TRAPS)
+def test_trap(convergence, trap):
+    model = workloads.xor()
+    convergence(model, optimizer="sgd", learning_rate=0.1, batch_size="full", steps=4, seeds=2)
+    figure, _ = plt.subplots(figsize=(2, 1))
+    convergence.figure(figure, trap)
+    raise ValueError(trap)
+"""
+
+TRAPS = [
+    "<script>window.harmed = 1</script>",
+    "</style></title><script>window.harmed = 1</script>",
+    "<img src='https://evil.example/x.png' onerror='window.harmed = 1'>",
+    '" autofocus onfocus="window.harmed = 1" x="',
+    "[a](javascript:window.harmed=1) $\\text{<script>window.harmed=1</script>}$",
+    "\x1b]8;;javascript:window.harmed=1\x07a\x1b]8;;\x07\x1b[31m",
+]
+"""Texts that set a global of the page, ask another machine, or steer a terminal, if they get there."""
+
+
+@pytest.fixture(scope="session")
+def small(new_folder: Callable[[], Folder]) -> Path:
+    """The report of a small suite that was trained, as it lies on the disk; one file is hostile."""
+    folder = new_folder()
+    folder.write(SMALL, name="test_small.py", head=ESSAY + IMPORTS)
+    traps = "\n\n".join(["# Hostile", *TRAPS])
+    head = f"__doc__ = DISCUSSION = {traps!r}\nTRAPS = {TRAPS!r}\n"
+    folder.write(HOSTILE, name="test_hostile.py", head=head + IMPORTS)
+    ran = folder.run_fresh("--dlbench-report=report", "--benchmark-max-time=0.01")
+    assert (folder.path / "report" / "run.json").exists(), f"{ran.stdout}\n{ran.stderr}"
+    return folder.path / "report"
+
+
+@pytest.fixture(scope="session")
+def pages(small: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Pages by name: of what was trained, and of runs at the edges of what there can be."""
+    from dlbench.report import write_report
+    from dlbench.report.analysis import analyses
+    from dlbench.report.page import page
+    from dlbench.report.summary import summarized
+
+    rates = (0.1, 1.0, 10.0)
+    failed = [
+        made_record("test_rate", {"learning_rate": rate}, learning_rate=rate, diverged=5)
+        | {"outcome": "failed", "message": "AssertionError: assert 'diverged' == 'converged'"}
+        for rate in rates
+    ]
+    runs = {
+        "empty": made_run([]),
+        "one": made_run([made_record("test_a", {}, seeds=1)]),
+        "failed": made_run(failed),
+    }
+    folder = tmp_path_factory.mktemp("pages")
+    made = {name: write_report(run, folder / name) for name, run in runs.items()}
+    many = [
+        made_record("test_a", {"x": x, "y": y}, rate=0.001 * (x + y + 1), points=3, seeds=2)
+        for x in range(25)
+        for y in range(20)
+    ]
+    run = made_run(many)
+    made["many"] = folder / "many.html"
+    # Without pictures, whose number does not grow with that of the cases.
+    html = page(summarized(run, analyses(run)), {"drawn": {}, "handed_in": {}})
+    made["many"].write_text(html, encoding="utf-8")
+    return made | {"small": small / "index.html"}

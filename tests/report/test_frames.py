@@ -117,3 +117,24 @@ def test_no_records_give_empty_frames_with_their_columns() -> None:
     assert {"seed", "regime", "steps_to_target"} <= set(frames.seed_frame([]).columns)
     assert frames.layer_frame([]).empty
     assert frames.total_frame([]).empty
+
+
+def test_bounds_that_cannot_be_read_are_left_out(trained: Callable[..., Record]) -> None:
+    """Whatever stands in a record's `asserted`, only what is a bound becomes one."""
+    fine = {
+        "summary": "final", "metric": "loss", "at": None, "statistic": "median",
+        "comparison": "<=", "bound": 0.4, "measured": None, "held": False,
+    }  # fmt: skip
+    broken: list[object] = [
+        None,
+        5,
+        {},
+        *({**fine, name: []} for name in fine),
+        {**fine, "comparison": "<>"},
+    ]
+    record = trained("test_a", {}, asserted=[*broken, fine])
+    (bound,) = frames.bounds_of(record)
+    assert (bound.bound, bound.measured, bound.held, bound.side) == (0.4, None, False, -1)
+    for asserted in (None, "text", 5, {"a": 1}):
+        assert frames.bounds_of(trained("test_a", {}, asserted=asserted)) == ()
+    assert frames.bounds_of(trained("test_a", {})) == ()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 import pytest
+from markdown_it import MarkdownIt
 
-from dlbench.report.markdown import rendered, title_and_rest
+from dlbench.report.markdown import defused, rendered, title_and_rest
 
 
 class Tags(HTMLParser):
@@ -117,3 +119,47 @@ def test_title_is_the_first_heading_without_marks() -> None:
 def test_tables_have_scopes() -> None:
     """A table's heads say what they are heads of."""
     assert rendered("| a | b |\n|---|---|\n| 1 | 2 |").count('scope="col"') == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "<img src=x\nonerror=alert(1)>",
+        "a\n\n<style>p{}</style>",
+        "[x](javascript:alert(1))",
+        "[x]( javascript:alert(1))",
+        "[x](<javascript:alert(1)>)",
+        "[x](&#106;avascript:alert(1))",
+        "[x](data:text/html,y)",
+        "[x]: javascript:alert(1)\n\n[x]",
+        "> [x]:\n> javascript:alert(1)\n\n[a][x]",
+        "![x](https://example.org/x.png)",
+        "![x][y]\n\n[y]: https://example.org/x.png",
+        "$a <script> b$ and $[x](javascript:y)$",
+        "`<script>` and ```<b>```",
+        "<!-- <script> -->",
+        "<https://onmouseover=alert(1)>",
+    ],
+)
+def test_a_renderer_that_trusts_finds_nothing(text: str) -> None:
+    """After `defused` a renderer that lets HTML pass makes no tag, no picture and no trap of it."""
+    page = MarkdownIt("commonmark", {"html": True}).render(defused(text))
+    tags = set(re.findall(r"<(/?\w+|!)", page))
+    assert tags <= {"p", "/p", "code", "/code", "blockquote", "/blockquote", "a", "/a"}
+    assert all(url.startswith("https://") for url in re.findall(r'href="([^"]*)', page))
+    assert " on" not in "".join(re.findall("<[^>]*>", page))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# A title\n\n- *one*\n- `two`\n\n| a | b |\n|---|---|\n| 1 | 2 |",
+        r"$\lVert a \rVert < 1$ and $$\frac{1}{2} [a](b)$$",
+        "[a](https://example.org 'b'), [c](#here), [d](mailto:e@example.org) and 3 < 4 ! [x]",
+        "```python\nx = [1](2)\n```",
+    ],
+)
+def test_honest_markdown_is_left_as_it_is(text: str) -> None:
+    """What a docstring is written in passes, but for signs that nobody sees."""
+    assert defused(text).replace("\N{WORD JOINER}", "").replace("] (b)", "](b)") == text

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from html.parser import HTMLParser
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dlbench.gate.sides import compared, side_of
 from dlbench.report.analysis import analyses
+from dlbench.report.comparison import held
 from dlbench.report.page import page
 from dlbench.report.summary import summarized
 
@@ -162,6 +165,48 @@ def test_hostile_texts_are_harmless(
         session={"command": trap, "counts": {"failed": 2, trap: 1}},
     )
     check(html_of(run))
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_hostile_names_of_what_it_is_held_against_are_harmless(
+    trained: Callable[..., Record], run_of: Callable[..., Run], trap: str
+) -> None:
+    """Neither another run's name and commit, nor its cases, environment and fields become markup."""
+    known = {"workload": trap, "case": f"a.py::{trap}", "seeds": 8}
+    here = run_of([trained("test_a", {}, rate=0.01, environment={trap: trap}, **known)])
+    there = run_of(
+        [trained("test_a", {}, rate=0.012, **known), trained("test_b", {}, case=f"{trap}::b")],
+        session={"commit": {"id": trap, "branch": trap}, "started": trap},
+    )
+    sides = side_of(there, trap, trap), side_of(here, "b", "b")
+    run, against = held(here, compared(*sides, lambda _: True, 0.01))
+    summary = summarized(run, analyses(run), against)
+    assert summary["against"]
+    assert summary["against"]["rows"]
+    assert summary["against"]["environment"]
+    assert summary["against"]["missing"]
+    check(page(summary, {"drawn": {}, "handed_in": {}}))
+
+
+def test_the_section_on_another_run(
+    trained: Callable[..., Record], run_of: Callable[..., Run]
+) -> None:
+    """It has its place in the contents, each effect's case leads to its row, names are listed."""
+    runs = [
+        run_of([trained("test_a", {"x": x}, rate=rate, seeds=16) for x in cases])
+        for rate, cases in ((0.01, (1, 2)), (0.012, (1, 3)))
+    ]
+    sides = side_of(runs[1], "0001 old", "old"), side_of(runs[0], "b", "b")
+    run, against = held(runs[0], compared(*sides, lambda _: True, 0.01))
+    html = page(summarized(run, analyses(run), against), {"drawn": {}, "handed_in": {}})
+    parsed = check(html)
+    assert parsed.texts["a"][2] == "Against 0001 old"
+    section = html.partition('<section id="against"')[2].partition("</section>")[0]
+    assert "1 case is worse, 1 is new and 1 is missing." in section
+    (link,) = Page(section.partition("<tbody>")[2].partition("</tbody>")[0]).all("a")
+    assert link["href"][1:] in [body.get("id") for body in parsed.all("tbody")]
+    names = re.findall("<code>(.*?)</code>", section.partition("New: not there")[2])
+    assert names == ["benchmarks/test_rates.py::test_a[2]", "benchmarks/test_rates.py::test_a[3]"]
 
 
 @pytest.mark.parametrize("complete", [True, False])

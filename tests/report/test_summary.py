@@ -139,7 +139,7 @@ def test_a_run_without_session(trained: Callable[..., Record]) -> None:
 
 
 def test_verdicts_are_told(trained: Callable[..., Record], run_of: Callable[..., Run]) -> None:
-    """Counts and the mean effect on top, each loud verdict linked to its case, a column for all."""
+    """Counts on top, each loud verdict linked to its case, a column for all."""
     records = [trained("test_rate", {"rate": rate}) for rate in (1, 2, 3)]
     changed = [trained("test_rate", {"rate": rate}, rate=0.008) for rate in (1, 2, 3)]
     for record, other in zip(records, [records[0], changed[1], records[2]], strict=True):
@@ -150,7 +150,7 @@ def test_verdicts_are_told(trained: Callable[..., Record], run_of: Callable[...,
     run = run_of(records)
     summary = summarized(run, analyses(run))
     text = " ".join(remark["text"] for remark in summary["remarks"])
-    assert "Against the baseline: 2 same, 1 better" in text
+    assert "Against the baseline: 1 case is better and 2 are the same (2 identical)." in text
     assert "No baseline" not in text
     (need,) = summary["attention"]
     assert need["outcome"].startswith("is better")

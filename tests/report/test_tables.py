@@ -70,6 +70,35 @@ def test_seeds_stand_behind_a_case(
     assert [line[-1] for line in inner["rows"][:2]] == ["never", "never"]
 
 
+def test_a_row_tells_what_was_asserted(
+    trained: Callable[..., Record], study_of: Callable[..., Study]
+) -> None:
+    """A line a number, with its bounds and what was measured; one that did not hold says so."""
+    keys = ("summary", "metric", "at", "statistic", "comparison", "bound", "measured", "held")
+    found: list[tuple[Any, ...]] = [
+        ("final", "loss", None, "median", "<=", 0.4, 0.2103, True),
+        ("oscillation", "loss", None, "median", ">=", 0.05, 0.191, True),
+        ("oscillation", "loss", None, "median", "<=", 0.1, 0.191, False),
+        ("steps_to", "val_accuracy", 0.93, "min", "<=", 4000.0, None, False),
+        ("share", "failed", None, "", "==", 0.0, 0.0, True),
+        ("mean_log_loss", "loss", None, "median", "<", -1.25, -1.82, True),
+        ("at", "val_loss", 1000, "max", "<", 2, 1.5, True),
+    ]
+    asserted = [dict(zip(keys, one, strict=True)) for one in found]
+    row, other = table(
+        study_of([trained("test_a", {"x": 1}, asserted=asserted), trained("test_a", {"x": 2})])
+    )["rows"]
+    assert row["asserted"] == [
+        "median of final training loss ≤ 0.4; measured 0.210",
+        "median of oscillation of training loss ≥ 0.05 and ≤ 0.1; measured 0.191: it did not hold",
+        "min of updates to validation accuracy 0.93 ≤ 4,000; measured never: it did not hold",
+        "share of seeds that failed = 0; measured 0",
+        "median of training loss over the run (mean log) < \N{MINUS SIGN}1.25; measured \N{MINUS SIGN}1.82",
+        "max of validation loss after 1,000 updates < 2; measured 1.50",
+    ]
+    assert other["asserted"] == []
+
+
 def test_layers_stand_behind_a_model(
     counted: Callable[..., Record], study_of: Callable[..., Study]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 import subprocess
 import sys
@@ -10,9 +11,13 @@ import warnings
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+import pandas as pd
 import pytest
 
+from dlbench.gate.sides import compared, side_of
 from dlbench.report import write_report
+from dlbench.report.comparison import MOST_OVERLAYS, MOST_ROWS
+from dlbench.report.writing import FURTHER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +79,48 @@ def test_progress_counts_the_studies(
     records = [trained("test_a", {}), trained("test_b", {})]
     write_report(run_of(records), tmp_path, on_progress=lambda *step: told.append(step))
     assert told == [(0, 2, "A"), (1, 2, "B"), (2, 2, "index.html")]
+
+
+def test_a_run_against_another(
+    trained: Callable[..., Record], run_of: Callable[..., Run], tmp_path: Path
+) -> None:
+    """Effects of all cases in one figure, curves of the first few; the data are the verdicts'."""
+    runs = [
+        run_of([trained("test_a", {"x": x}, rate=rate * (1 + x / 100)) for x in range(8)])
+        for rate in (0.01, 0.012)
+    ]
+    sides = side_of(runs[1], "0001 old", "old"), side_of(runs[0], "b", "b")
+    found, told = compared(*sides, lambda _: True, 0.01), list[tuple[int, int, str]]()
+    page = write_report(
+        runs[0], tmp_path, against=found, on_progress=lambda *step: told.append(step)
+    )
+    assert told == [(0, 1, "against 0001 old"), (0, 1, "A"), (1, 1, "index.html")]
+    html = page.read_text(encoding="utf-8")
+    section = html.partition('<section id="against"')[2].partition("</section>")[0]
+    assert section.count("<img ") == 1 + MOST_OVERLAYS
+    assert 'alt="Effects against 0001 old: 8 cases worse beyond the margin' in section
+    data = pd.read_csv(tmp_path / "figures" / "against-forest.csv")
+    losses = data[data["gate"] == "training_loss"].set_index("case")["effect"]
+    assert losses.to_dict() == pytest.approx(
+        {row.case: 100 * math.expm1(row.effect or math.nan) for row in found.rows}
+    )
+
+
+def test_many_cases_against_another_stay_one_figure(
+    trained: Callable[..., Record], run_of: Callable[..., Run], tmp_path: Path
+) -> None:
+    """Of 200 cases the drawing has a bounded size, and its data have them all."""
+    runs = [
+        run_of([trained("test_a", {"x": x}, rate=rate, points=3) for x in range(200)])
+        for rate in (0.01, 0.0101)
+    ]
+    sides = side_of(runs[1], "old", "old"), side_of(runs[0], "b", "b")
+    write_report(runs[0], tmp_path, against=compared(*sides, lambda _: True, 0.01))
+    assert (tmp_path / "figures" / "against-forest.svg").stat().st_size < FURTHER
+    data = pd.read_csv(tmp_path / "figures" / "against-forest.csv")
+    assert data["case"].nunique() == 200
+    html = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert f"{200 - MOST_ROWS} further cases" in html
 
 
 def test_a_second_report_replaces_the_first(

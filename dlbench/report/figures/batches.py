@@ -8,7 +8,8 @@ import numpy as np
 import seaborn as sns
 
 from dlbench.report import words
-from dlbench.report.figures import marks
+from dlbench.report.figures import bounds, marks
+from dlbench.report.figures.bounds import STEPS
 from dlbench.report.figures.drawing import Drawing
 from dlbench.report.formatting import humanized, number, sentence, setting
 from dlbench.report.style import INK, ORANGE, WIDTH, Palette, canvas, plain_numbers
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from dlbench.report.study import Factor, Study
+    from dlbench.report.study import Bound, Factor, Study
 
 
 def batch_sizes(study: Study, palette: Palette) -> Iterator[Drawing]:
@@ -30,7 +31,7 @@ def batch_sizes(study: Study, palette: Palette) -> Iterator[Drawing]:
     factor = study.factor("batch_size")
     if factor is None or factor.numbers is None:
         return
-    to_target = study.target is not None and np.isfinite(study.seeds["steps_to_target"]).any()
+    to_target = study.target is not None and np.isfinite(study.seeds[STEPS]).any()
     timed = study.cases["samples_per_second"].notna().any()
     panels = 2 * bool(to_target) + bool(timed)
     if not panels:
@@ -38,15 +39,22 @@ def batch_sizes(study: Study, palette: Palette) -> Iterator[Drawing]:
     hue = next(iter(study.others(factor)), None)
     figure, grid = canvas(1, panels, width=WIDTH * (panels / 3 if panels > 1 else 0.45), height=3.5)
     places = iter(grid[0])
-    steps = marks.points(study, "steps_to_target", factor)
+    steps = marks.points(study, STEPS, factor)
     data = steps.rename(columns={"number": "batch_size", "value": "steps_to_target"})
+    asserted: list[Bound] = []
     if to_target:
         samples = steps.assign(value=steps["value"] * steps["number"])
         data["samples_to_target"] = samples["value"]
-        for frame, what in ((steps, f"{study.update}s to target"), (samples, "samples to target")):
+        for frame, what, times in (
+            (steps, f"{study.update}s to target", None),
+            (samples, "samples to target", "number"),
+        ):
             axes = next(places)
             _scales(axes, frame["value"].to_numpy(), factor)
             marks.scatter(axes, study, frame, higher=False, hue=hue, palette=palette)
+            asserted += marks.asserted(
+                axes, study, frame, STEPS, hue=hue, palette=palette, times=times
+            )
             if frame["value"].isna().any():
                 marks.edge_room(axes, top=True)
                 marks.at_edge(axes, frame, top=True, colour=ORANGE)
@@ -61,7 +69,7 @@ def batch_sizes(study: Study, palette: Palette) -> Iterator[Drawing]:
         figure, palette, hue=hue, regimes=set(steps.loc[reached, "regime"]),
         lost=("never reached the target", ORANGE) if never else None,
     )  # fmt: skip
-    caption = _caption(study, to_target=bool(to_target))
+    caption = sentence(_caption(study, to_target=bool(to_target)) + bounds.explained(asserted))
     yield Drawing("by-batch_size", figure, caption, _alt(study, timed=bool(timed)), data)
 
 
@@ -98,9 +106,9 @@ def _caption(study: Study, *, to_target: bool) -> str:
     if to_target and study.target:
         metric, value = study.target
         text += f"; the target is {humanized(metric)} {setting(value)}"
-        if not np.isfinite(study.seeds["steps_to_target"]).all():
+        if not np.isfinite(study.seeds[STEPS]).all():
             text += "; crosses at the edge are seeds that never reached it"
-    return sentence(text or "throughput of the timed training step")
+    return text or "throughput of the timed training step"
 
 
 def _alt(study: Study, *, timed: bool) -> str:

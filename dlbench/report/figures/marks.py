@@ -10,6 +10,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.lines import Line2D
 
+from dlbench.report.figures import bounds
 from dlbench.report.figures.lines import STROKES
 from dlbench.report.formatting import shortened
 from dlbench.report.spreads import spread
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from dlbench.report.study import Factor, ReferenceLine, Study
+    from dlbench.report.study import Bound, Factor, ReferenceLine, Study
 
     Array: TypeAlias = NDArray[np.float64]
 
@@ -124,6 +125,40 @@ def scatter(  # noqa: PLR0913 - all but two by keyword
             style="regime", markers=REGIME_MARKS, legend=False, ax=axes, zorder=3,
             **dots(shown),
         )  # fmt: skip
+
+
+def asserted(  # noqa: PLR0913 - all but four by keyword
+    axes: Axes,
+    study: Study,
+    frame: pd.DataFrame,
+    column: str,
+    *,
+    hue: Factor | None,
+    palette: Palette,
+    times: str | None = None,
+) -> list[Bound]:
+    """Draw what the test asserts of each case, in its colour; return what could be drawn.
+
+    Args:
+        axes: the panel, its axes settled.
+        study: of the cases.
+        frame: what `points` returned.
+        column: what is drawn up, by its name in the study's seeds.
+        hue: a further factor, whose levels have the colours.
+        palette: of the run.
+        times: a column by which what is drawn up was multiplied.
+    """
+    cases = frame.drop_duplicates("record")
+    places = _beside(axes, cases, hue, np.zeros(len(cases)))
+    return [
+        one
+        for x, (_, case) in zip(places, cases.iterrows(), strict=True)
+        for one in bounds.of_column(study, case["record"], column)
+        if bounds.tick(
+            axes, x, one.bound * (case[times] if times else 1), side=one.side,
+            colour=palette.colour(hue, str(case[hue.column])) if hue else INK,
+        )
+    ]  # fmt: skip
 
 
 def dots(shown: pd.DataFrame) -> dict[str, Any]:

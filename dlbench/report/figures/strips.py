@@ -8,7 +8,8 @@ import numpy as np
 import seaborn as sns
 
 from dlbench.report import words
-from dlbench.report.figures import marks
+from dlbench.report.figures import bounds, marks
+from dlbench.report.figures.bounds import STEPS
 from dlbench.report.figures.drawing import Drawing
 from dlbench.report.figures.lines import noted_lines
 from dlbench.report.formatting import humanized, sentence, shortened
@@ -30,15 +31,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from dlbench.report.study import Factor, Study
+    from dlbench.report.study import Bound, Factor, Study
 
 MOST_ROWS = 60
 """With more, the figure would be taller than a page: the table tells."""
 
 REACH = 0.26
 """How far the marks of a row reach up and down."""
-
-STEPS = "steps_to_target"
 
 
 def strips(study: Study, palette: Palette) -> Iterator[Drawing]:
@@ -57,9 +56,11 @@ def strips(study: Study, palette: Palette) -> Iterator[Drawing]:
     width = WIDTH if len(columns) > 1 else WIDTH * 0.6
     figure, grid = canvas(1, len(columns), width=width, height=1.3 + 0.27 * len(rows))
     frame = _marks(study, rows)
+    asserted: list[Bound] = []
     for axes, column in zip(grid[0], columns, strict=True):
         _panel(axes, study, frame, column)
         axes.set_ylim(len(rows) - 0.4, -0.6)
+        asserted += _asserted(axes, study, frame, column)
         axes.set_yticks(range(len(rows)), [""] * len(rows))
     titles = [one.title for one in shown]
     grid[0, 0].set_yticks(range(len(rows)), list(rows))
@@ -69,9 +70,8 @@ def strips(study: Study, palette: Palette) -> Iterator[Drawing]:
     data = study.seeds[["record", "seed", "regime", *columns]].join(
         study.seeds[[one.column for one in shown]].set_axis(titles, axis=1)
     )
-    yield Drawing(
-        "strip", figure, _caption(frame[columns]), f"{what} {words.headline(study)}", data
-    )
+    caption = sentence(_caption(frame[columns]) + bounds.explained(asserted))
+    yield Drawing("strip", figure, caption, f"{what} {words.headline(study)}", data)
 
 
 def _rows(study: Study, shown: tuple[Factor, ...]) -> dict[str, list[int]]:
@@ -135,6 +135,25 @@ def _panel(axes: Axes, study: Study, frame: pd.DataFrame, column: str) -> None:
     plain_numbers(axes.xaxis)
 
 
+def _asserted(axes: Axes, study: Study, frame: pd.DataFrame, column: str) -> list[Bound]:
+    """Draw what the test asserts of each row; return what could be drawn."""
+    by_record = {
+        int(case["record"]): (case["row"], bounds.of_column(study, case["record"], column))
+        for _, case in frame.drop_duplicates("record").iterrows()
+    }
+    values = frame[column].to_numpy(dtype=float)
+    places = bounds.near(values, [one for _, found in by_record.values() for one in found])
+    if places:
+        low, high = axes.get_xlim()
+        axes.set_xlim(min(low, *places), max(high, *places))
+    return [
+        one
+        for row, found in by_record.values()
+        for one in found
+        if bounds.tick(axes, one.bound, row, side=one.side, colour=INK, upright=True)
+    ]
+
+
 def _lost(axes: Axes, row: float, text: str, higher: bool) -> None:  # noqa: FBT001
     """Mark seeds without a value beside the panel, at its worse end."""
     place = 0.0 if higher else 1.02
@@ -168,4 +187,4 @@ def _caption(values: pd.DataFrame) -> str:
     caption = "a mark is a seed, a bar its row's median"
     if not np.isfinite(values).all(axis=None):
         caption += "; crosses at the edge have no value: they diverged, or never came to the target"
-    return sentence(caption)
+    return caption

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.ticker import NullLocator
 
 from dlbench.report import words
-from dlbench.report.figures import marks
+from dlbench.report.figures import bounds, marks
 from dlbench.report.figures.drawing import Drawing
 from dlbench.report.figures.lines import noted_lines
 from dlbench.report.formatting import sentence, shortened
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from dlbench.report.study import Factor, ReferenceLine, Study
+    from dlbench.report.study import Bound, Factor, ReferenceLine, Study
 
 FEWEST = 3
 """Two values make no curve."""
@@ -84,13 +84,15 @@ def _together(
     figure, grid = canvas(1, len(metrics), width=WIDTH * 0.42 * len(metrics), height=3.5)
     data = study.seeds[["record", "seed", "regime"]].copy()
     data[factor.name] = [factor.number(level) for level in study.seeds[factor.column]]
+    asserted: list[Bound] = []
     for axes, metric in zip(grid[0], metrics, strict=True):
         curve = _Curve.of(study, factor, metric, axes)
         data[f"final_{metric}"] = curve.frame["value"]
-        curve.draw(axes, curve.frame, hue, palette)
+        asserted += curve.draw(axes, curve.frame, hue, palette)
         noted_lines(axes, study.reference_lines(metric))
     _legend(figure, study, palette, hue)
-    return Drawing(f"by-{factor.name}", figure, *_words(study, factor, metrics), data)
+    said = _words(study, factor, metrics, asserted)
+    return Drawing(f"by-{factor.name}", figure, *said, data)
 
 
 def _apart(study: Study, palette: Palette, factor: Factor, hue: Factor, metric: str) -> Drawing:
@@ -99,11 +101,13 @@ def _apart(study: Study, palette: Palette, factor: Factor, hue: Factor, metric: 
     figure, grid = canvas(rows, PER_ROW, width=WIDTH, height=2.2 * rows + 0.4)
     curve = _Curve.of(study, factor, metric, grid[0, 0])
     lines = study.reference_lines(metric)
+    asserted: list[Bound] = []
     for axes, level in itertools.zip_longest(grid.ravel(), hue.levels):
         if level is None:
             axes.set_visible(False)
             continue
-        curve.draw(axes, curve.frame[curve.frame[hue.column] == level], None, palette)
+        frame = curve.frame[curve.frame[hue.column] == level]
+        asserted += curve.draw(axes, frame, None, palette)
         noted_lines(axes, lines, note=False)
         axes.set_title(shortened(f"{hue.title} {level}", 40))
     _legend(figure, study, palette, None, lines)
@@ -114,7 +118,8 @@ def _apart(study: Study, palette: Palette, factor: Factor, hue: Factor, metric: 
             f"final_{metric}": curve.frame["value"],
         }
     )
-    return Drawing(f"by-{factor.name}", figure, *_words(study, factor, [metric]), data)
+    said = _words(study, factor, [metric], asserted)
+    return Drawing(f"by-{factor.name}", figure, *said, data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +150,17 @@ class _Curve:
         frame["number"] = ranks[frame[factor.column].cat.codes]
         return cls(study, factor, metric, frame, ranks, ranked=True)
 
-    def draw(self, axes: Axes, frame: pd.DataFrame, hue: Factor | None, palette: Palette) -> None:
-        """Draw seeds and medians, on axes that hold those of all panels."""
-        higher = self.study.higher(self.metric)
+    def draw(
+        self, axes: Axes, frame: pd.DataFrame, hue: Factor | None, palette: Palette
+    ) -> list[Bound]:
+        """Draw seeds and medians, on axes that hold those of all panels; return the bounds drawn."""
+        higher, column = self.study.higher(self.metric), f"final_{self.metric}"
         held = [line.value for line in self.study.reference_lines(self.metric)]
+        values = self.frame["value"].to_numpy(dtype=float)
         self.settle_across(axes)
-        marks.up(axes, np.array([*self.frame["value"], *held], dtype=float), share=higher)
+        marks.up(
+            axes, np.array([*values, *held, *bounds.near(values, self.asserted)]), share=higher
+        )
         plain_numbers(axes.yaxis)
         if self.frame["value"].isna().any():
             marks.edge_room(axes, top=not higher)
@@ -158,6 +168,14 @@ class _Curve:
         marks.at_edge(axes, frame, top=not higher, colour=RED)
         beside = " (at equal distances)" if self.ranked else ""
         axes.set(xlabel=self.factor.title + beside, ylabel=f"final {self.study.axis(self.metric)}")
+        return marks.asserted(axes, self.study, frame, column, hue=hue, palette=palette)
+
+    @property
+    def asserted(self) -> list[Bound]:
+        """What the test asserts of the metric's final values."""
+        records = self.frame["record"].unique()
+        column = f"final_{self.metric}"
+        return [one for record in records for one in bounds.of_column(self.study, record, column)]
 
     def settle_across(self, axes: Axes) -> None:
         """Settle the axis of the number, with a tick a level where they are few."""
@@ -192,10 +210,13 @@ def _legend(
     )  # fmt: skip
 
 
-def _words(study: Study, factor: Factor, metrics: list[str]) -> tuple[str, str]:
+def _words(
+    study: Study, factor: Factor, metrics: list[str], asserted: list[Bound]
+) -> tuple[str, str]:
     """Return the caption, and what the figure says."""
     caption = "a mark is a seed, the line joins the medians"
     if (study.seeds["regime"] == "diverged").any():
         caption += "; crosses at the edge are seeds that diverged, of how many"
     what = sentence(f"final {words.names(metrics)} against {factor.title}")
+    caption += bounds.explained(asserted)
     return sentence(caption), f"{what} {words.headline(study)}"

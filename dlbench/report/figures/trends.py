@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from dlbench.report import words
+from dlbench.report.figures import bounds
 from dlbench.report.figures.drawing import Drawing
 from dlbench.report.figures.panels import Panel, Trend, draw
 from dlbench.report.formatting import sentence, shortened
@@ -18,9 +20,10 @@ from dlbench.report.style import INK, WIDTH, Palette, canvas, legend
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from dlbench.report.study import Factor, Study
+    from dlbench.report.study import Bound, Factor, Study
 
 MOST_FACETS = 12
 """With more combinations all cases share a panel."""
@@ -102,9 +105,11 @@ def _drawing(name: str, rows: list[list[Panel]], hue: Factor | None, palette: Pa
     columns = len(rows[0])
     width = WIDTH if columns > 1 else WIDTH * 0.6
     figure, grid = canvas(len(rows), columns, width=width, height=HEIGHT * len(rows) + 0.3)
+    ticks: list[_Tick] = []
     for row, panels in enumerate(rows):
         for column, panel in enumerate(panels):
             draw(grid[row, column], panel, hue, palette)
+            ticks += _asserted(grid[row, column], panel, hue, palette)
         for column in range(len(panels), columns):
             grid[row, column].set_visible(False)
     found = list({id(panel.trend): panel.trend for panels in rows for panel in panels}.values())
@@ -112,7 +117,65 @@ def _drawing(name: str, rows: list[list[Panel]], hue: Factor | None, palette: Pa
     _legend(figure, study, hue, palette)
     data = pd.concat([trend.bands for trend in found], ignore_index=True)
     metrics = [trend.metric for trend in found]
-    return Drawing(name, figure, _caption(study), _alt(study, hue, metrics), data)
+    asserted = [bound for tick in ticks for bound in tick.bounds]
+    shared = any(len(tick.colours) > 1 for tick in ticks)
+    caption = sentence(_caption(study) + bounds.explained(asserted, shared=shared))
+    return Drawing(name, figure, caption, _alt(study, hue, metrics), data)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tick:
+    """What the test asserts of the cases that share a place in a panel."""
+
+    colours: set[str] = field(default_factory=set)
+    bounds: list[Bound] = field(default_factory=list)
+
+
+def _asserted(axes: Axes, panel: Panel, hue: Factor | None, palette: Palette) -> list[_Tick]:
+    """Draw what the test asserts of the curves in a panel; return what could be drawn.
+
+    A bound on final values stands beside the end of its curve, one on the updates to a value at that
+    value. One that several cases share has no case's colour.
+    """
+    ticks: dict[tuple[float, float, bool, int], _Tick] = {}
+    curves = panel.of(panel.trend.bands)
+    for _, case in panel.cases.iterrows():
+        last = curves[curves["record"] == case["record"]].iloc[-1:]
+        if last.empty or not last["step"].iloc[0]:
+            continue
+        end = float(last[panel.x].iloc[0])
+        update = end / float(last["step"].iloc[0])
+        colour = palette.colour(hue, str(case[hue.column])) if hue else INK
+        for one in case["asserted"]:
+            if one.metric == panel.trend.metric and (place := _place(one, end, update)):
+                tick = ticks.setdefault((*place, one.side), _Tick())
+                tick.colours.add(colour)
+                tick.bounds.append(one)
+    return [
+        tick
+        for (x, y, upright, side), tick in ticks.items()
+        if bounds.tick(
+            axes, x, y, side=side, upright=upright, beside=tick.bounds[0].summary == "final",
+            colour=INK if len(tick.colours) > 1 else min(tick.colours),
+        )
+    ]  # fmt: skip
+
+
+def _place(bound: Bound, end: float, update: float) -> tuple[float, float, bool] | None:
+    """Return where a bound stands, and whether its number is along x; None where it has no place.
+
+    Args:
+        bound: on the panel's metric.
+        end: of the case's curve, along x.
+        update: how far one is, along x.
+    """
+    if bound.summary == "final":
+        return end, bound.bound, False
+    if bound.summary == "at" and bound.at is not None:
+        return bound.at * update, bound.bound, False
+    if bound.summary == "steps_to" and bound.at is not None:
+        return bound.bound * update, bound.at, True
+    return None
 
 
 def _legend(figure: Figure, study: Study, hue: Factor | None, palette: Palette) -> None:
@@ -153,7 +216,7 @@ def _caption(study: Study) -> str:
         parts.append(
             "a cross marks where a run that diverged was last seen, at the edge if it left"
         )
-    return sentence("; ".join(parts))
+    return "; ".join(parts)
 
 
 def _alt(study: Study, hue: Factor | None, metrics: list[str]) -> str:

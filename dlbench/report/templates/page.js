@@ -40,3 +40,11 @@ for (const table of document.querySelectorAll("table.cases")) {
     shown.textContent = input.value ? `${found.length} of ${cases.length}` : "";
   });
 }
+// What is wider than the window scrolls, and so is a stop of the keyboard's; what fits is none.
+const wide = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+  }
+});
+document.querySelectorAll(".scroll, .picture, pre, .math.block").forEach((one) => wide.observe(one));
