@@ -200,6 +200,7 @@ def _rendered(table: Table, width: int, *, color: bool) -> list[str]:
         highlight=False,
         legacy_windows=False,
         emoji=False,
+        force_jupyter=False,
     )
     console.print(table)
     return [line.rstrip() for line in target.getvalue().rstrip("\n").split("\n")]

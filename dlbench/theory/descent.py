@@ -158,6 +158,34 @@ def stability_limit(sharpness: float, *, momentum: float = 0.0, nesterov: bool =
     return 2 * (1 + momentum) / sharpness
 
 
+def range_test(rates: ArrayLike, losses: ArrayLike, ceiling: ArrayLike) -> tuple[Array, Array]:
+    """Return the largest rate that trains and the next one, which fails: the limit lies between.
+
+    From the rate that ends lowest upwards, until a loss is not below the ceiling, or is no number.
+    Small rates that have not got anywhere yet are thus no limit. Shape after the range test of Smith
+    2017, arXiv 1506.01186, section 3.3, by a run for each rate in place of one run whose rate rises:
+    what a run has gone through before says nothing about the next rate.
+
+    Args:
+        rates: η, rising, shape `(k,)`.
+        losses: at the end of a short training from each rate, shape `(k,)` or `(k, runs)`.
+        ceiling: the loss of a training that failed, for each run or for all: the loss at the start,
+            say, or that of the best constant.
+
+    Returns:
+        Both of shape `()` or `(runs,)`. 0 stands for a rate below the grid, `inf` for one above.
+    """
+    values = np.asarray(losses, dtype=float)
+    known = np.where(np.isfinite(values), values, np.inf)
+    fails = ~(known < np.asarray(ceiling, dtype=float))
+    places = np.arange(len(known)).reshape(-1, *[1] * (known.ndim - 1))
+    # Going up from the best rate; one more place, where nothing was tried, ends every search.
+    beyond = np.concatenate([fails & (places >= known.argmin(axis=0)), np.ones_like(fails[:1])])
+    first = np.where(fails.all(axis=0), 0, beyond.argmax(axis=0))
+    grid = np.concatenate([[0.0], np.asarray(rates, dtype=float), [np.inf]])
+    return grid[first], grid[first + 1]
+
+
 def best_rate(curvature: ArrayLike) -> float:
     """Return the fixed rate with the fastest worst mode, without momentum: 2 / (λ_min + λ_max).
 

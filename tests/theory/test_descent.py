@@ -17,6 +17,7 @@ from dlbench.theory.descent import (
     least_squares,
     logistic_smoothness,
     path,
+    range_test,
     stability_limit,
 )
 
@@ -176,3 +177,41 @@ def test_convex_bound(updates: int) -> None:
         shares.append(loss / float(convex_bound(1.0, 1.0, updates)))
     assert max(shares) <= 1
     assert max(shares) == pytest.approx(2 * updates / (4 * updates + 2), rel=0.01)
+
+
+RATES = [0.1, 0.3, 1.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("losses", "between"),
+    [
+        ([0.5, 0.2, 4.0, np.nan], (0.3, 1.0)),
+        ([0.5, 0.2, 0.1, 0.3], (3.0, np.inf)),
+        ([1.0, 1.2, np.nan, np.inf], (0.0, 0.1)),
+        ([2.0, 1.5, 1.2, 9.0], (0.0, 0.1)),
+        ([1.1, 0.2, 1.0, 0.9], (0.3, 1.0)),
+    ],
+    ids=["a limit", "above the grid", "below the grid", "none trains", "slow ones are no limit"],
+)
+def test_range_test(losses: list[float], between: tuple[float, float]) -> None:
+    """The limit lies between the last rate that trains and the next, going up from the best."""
+    largest, failing = range_test(RATES, losses, 1.0)
+    assert (float(largest), float(failing)) == between
+
+
+def test_range_test_by_run() -> None:
+    """Each run has a limit and a ceiling of its own."""
+    losses = np.transpose([[0.5, 0.2, 4.0, 9.0], [0.5, 0.2, 4.0, 9.0]])
+    largest, failing = range_test(RATES, losses, [1.0, 5.0])
+    assert largest.tolist() == [0.3, 1.0]
+    assert failing.tolist() == [1.0, 3.0]
+
+
+@pytest.mark.parametrize("curvature", [0.7, 2.0, 31.0])
+def test_range_test_of_a_quadratic(curvature: float) -> None:
+    """On a simulated quadratic it brackets 2 / λ by one step of its grid."""
+    rates = np.geomspace(0.01, 10, 60)
+    ends = [path([curvature], [1.0], [rate] * 60)[-1, 0] ** 2 for rate in rates]
+    largest, failing = range_test(rates, ends, 1.0)
+    assert largest < 2 / curvature <= failing
+    assert failing / largest == pytest.approx(rates[1] / rates[0])

@@ -1,6 +1,7 @@
 """The laws can fail: one bug at a time is put into Keras, and the law that covers it goes red.
 
-The laws are those of `benchmarks/test_laws*.py`, called as they stand there.
+The laws are those of `benchmarks/test_laws*.py`, and the one of another essay that rests on a formula
+alone, called as they stand there.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ def load_laws(path: Path) -> dict[str, Any]:
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 ESSAYS = [load_laws(path) for path in sorted(FOLDER.glob("test_laws*.py"))]
 LAWS = {name: law for essay in ESSAYS for name, law in essay.items() if name.startswith("test_")}
+LAWS["test_range_test"] = load_laws(FOLDER / "test_learning_rate.py")["test_range_test"]
 TABLES = {
     name: essay[name]
     for essay in ESSAYS
@@ -276,6 +278,8 @@ CASES: list[Case] = [
     ("rate 1 % up, mean over batches", rate(1.01), "test_expected_loss_under_noise",
      {"samples": 3, "size": 2}),
     ("rate 1 % up, best rate", rate(1.01), "test_best_rate_of_a_batch", {"size": 1}),
+    ("rate halved, range test", HALF_RATE, "test_range_test", {}),
+    ("sum for mean, range test", SUM, "test_range_test", {}),
     ("rate halved, edge", HALF_RATE, "test_edge_of_stability", {}),
     ("rate 10 % up, floor", rate(1.1), "test_noise_floor", {}),
     ("sum for mean, convex", SUM, "test_logistic_regression_keeps_its_bound",
@@ -405,7 +409,7 @@ def test_no_law_is_red_without_a_bug(law: str, case: dict[str, Any]) -> None:
 def test_every_law_catches_a_bug() -> None:
     """There is no law in the benchmarks without a bug that turns it red, and none in two of them."""
     assert set(LAWS) == {law for _, _, law, _ in CASES}
-    assert len(LAWS) == sum(name.startswith("test_") for essay in ESSAYS for name in essay)
+    assert len(LAWS) == 1 + sum(name.startswith("test_") for essay in ESSAYS for name in essay)
 
 
 def test_the_table_of_laws_is_complete() -> None:
