@@ -99,7 +99,7 @@ class FirstUpdates:
     after: list[np.ndarray] | None
     """The run's state after the last of these updates; None where `fit` stopped at a NaN before."""
     gradients: list[float]
-    """By trained variable, the largest element of its last gradient; 0 where it has none."""
+    """By trained variable, the largest element of its gradients; 0 where it has none."""
     curves: dict[int, dict[str, float]]
     """The curves' values, before and after."""
 
@@ -118,9 +118,10 @@ def first_updates(experiment: Experiment, seed: int, updates: int) -> FirstUpdat
     def on_step(step: int) -> None:
         if step in {0, updates}:
             states[step] = [tensor.cpu().numpy() for tensor in state_of(model)]
-        if step == updates:
-            found = [variable.value.grad for variable in model.trainable_variables]
-            gradients.extend(0.0 if grad is None else float(grad.abs().max()) for grad in found)
+        # Of every update: noise is 0 now and then.
+        found = [variable.value.grad for variable in model.trainable_variables]
+        sizes = [0.0 if grad is None else float(grad.abs().max()) for grad in found]
+        gradients[:] = [max(pair) for pair in zip(gradients or sizes, sizes, strict=True)]
 
     reader = _Reader(experiment, on_step, (0, updates))
     with seeded(seed):

@@ -21,7 +21,7 @@ from dlbench.backend import quiet_keras, seeded
 from dlbench.engines import OnProgress, ignore_progress
 from dlbench.engines.draws import portable_draws
 from dlbench.engines.evaluation import evaluate
-from dlbench.engines.fit import _generator, compiled, train_by_fit
+from dlbench.engines.fit import _generator, compiled, first_updates, train_by_fit
 from dlbench.errors import ExperimentError
 from dlbench.experiment import Experiment, Workload
 
@@ -695,3 +695,15 @@ def test_point_zero_is_the_untrained_model() -> None:
     with seeded(0):
         expected = evaluate(experiment, compiled(experiment))
     assert {name: runs.curves[name][0, 0] for name in runs.curves} == expected
+
+
+def test_gradients_of_every_update_count() -> None:
+    """A variable that is at its optimum after one update still has the gradient of that update."""
+
+    def one_weight() -> keras.Model:
+        return keras.Sequential([keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
+
+    ones = np.ones((4, 1), dtype=np.float32)
+    workload = Workload(name="one", model=one_weight, data=(ones, ones), loss="mse")
+    experiment = Experiment(workload, learning_rate=0.5, batch_size="full", steps=3)
+    assert first_updates(experiment, seed=0, updates=3).gradients == [2.0]
