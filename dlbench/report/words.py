@@ -267,7 +267,7 @@ def _by_first_factor(study: Study) -> list[str]:
             lines.append(sentence(f"{told}: {outcome(study, best)}"))
     if len(lines) > MOST_LINES:
         best = best_case(study, study.cases["record"].tolist())
-        lines = [_line(study, best)] if best is not None else []
+        lines = [f"Best of {len(study.cases)}: {_line(study, best)}"] if best is not None else []
     return lines + _failed_lines(study, study.cases["record"].tolist())
 
 

@@ -280,7 +280,8 @@ r"""
 
 The loss of a guess among two is $\ell = \ln 2$:
 
-$$\ell(\theta) = -\frac{1}{n} \sum_{i=1}^{n} \ln p_\theta(y_i \mid x_i) = \ln 2 \quad \text{where one class is as likely as any other}$$
+$$\ell(\theta) = -\frac{1}{n} \sum_{i=1}^{n} \ln p_\theta(y_i \mid x_i) = \ln 2
+\quad \text{where one class is as likely as any other}$$
 
 | data | classes |
 |------|---------|

@@ -167,6 +167,17 @@ def test_many_cases_are_told_by_the_best_and_the_failed(
     assert failed.endswith("; and 6 more.")
 
 
+def test_a_grid_of_many_levels_is_told_by_its_best(
+    trained: Callable[..., Record], study_of: Callable[..., Study]
+) -> None:
+    """Of a grid whose first factor has too many levels for a sentence each, the best case is told."""
+    records = [
+        trained("test_a", {"x": x, "y": y}, rate=(x + 1) / 500) for x in range(20) for y in (1, 2)
+    ]
+    (best,) = words.findings(study_of(records))
+    assert best.startswith("Best of 40: At x 19 and y 1, ")
+
+
 def test_all_failed_is_the_headline(
     trained: Callable[..., Record], study_of: Callable[..., Study]
 ) -> None:

@@ -32,6 +32,9 @@ HEADROOM = 10.0
 ROOM_ABOVE, ROOM_BELOW = 0.12, 0.05
 """Shares of an axis that stay free, above for the words on a line near the top."""
 
+CROWDED = 60
+"""Of more cases in a panel the curves are hair lines that shine through, and have no bands."""
+
 AXES = {"epoch": "epochs", "seconds": "seconds of training steps"}
 
 
@@ -69,6 +72,11 @@ class Panel:
     updates_per_epoch: float | None = None
     """Where all cases share them: a second axis then counts epochs."""
 
+    @property
+    def crowded(self) -> bool:
+        """Whether there are too many cases to tell one from another."""
+        return len(self.cases) > CROWDED
+
     def of(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the rows of a frame that belong to the panel's cases."""
         return frame[frame["record"].isin(set(self.cases["record"]))]
@@ -86,6 +94,9 @@ def draw(axes: Axes, panel: Panel, hue: Factor | None, palette: Palette) -> None
         level = str(case[hue.column].iloc[0]) if hue else ""
         colour, dash = colours.get(level, INK), dashes.get(level)
         median = case["median"].where(np.isfinite(case["median"]))
+        if panel.crowded:
+            axes.plot(case[panel.x], median, color=colour, linewidth=0.4, alpha=0.5)
+            continue
         axes.plot(case[panel.x], median, color=colour, linestyle=(0, dash) if dash else "-")
         axes.fill_between(
             case[panel.x],

@@ -119,7 +119,7 @@ def _drawing(name: str, rows: list[list[Panel]], hue: Factor | None, palette: Pa
     metrics = [trend.metric for trend in found]
     asserted = [bound for tick in ticks for bound in tick.bounds]
     shared = any(len(tick.colours) > 1 for tick in ticks)
-    caption = sentence(_caption(study) + bounds.explained(asserted, shared=shared))
+    caption = sentence(_caption(study, rows[0][0]) + bounds.explained(asserted, shared=shared))
     return Drawing(name, figure, caption, _alt(study, hue, metrics), data)
 
 
@@ -207,11 +207,10 @@ def _legend(figure: Figure, study: Study, hue: Factor | None, palette: Palette) 
 # ---- words
 
 
-def _caption(study: Study) -> str:
+def _caption(study: Study, panel: Panel) -> str:
     seeds = study.cases["seeds"]
-    parts = (
-        ["one seed a case"] if seeds.max() == 1 else ["median over the seeds", band_words(seeds)]
-    )
+    spread = ["a hair line a case"] if panel.crowded else [band_words(seeds)]
+    parts = ["one seed a case"] if seeds.max() == 1 else ["median over the seeds", *spread]
     if (study.seeds["regime"] == "diverged").any():
         parts.append(
             "a cross marks where a run that diverged was last seen, at the edge if it left"

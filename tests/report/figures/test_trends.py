@@ -147,6 +147,21 @@ def test_many_levels_name_some(trained: Callable[..., Record], draw: Draw, look:
     assert {"0", "39"} < set(names)
 
 
+def test_a_crowd_of_cases_is_hair_lines(
+    trained: Callable[..., Record], draw: Draw, look: Any
+) -> None:
+    """Of a hundred cases each has its line, thin and clear, and no band, on the axes or in words."""
+    records = [trained("test_a", {"x": x}, rate=x / 5000) for x in range(100)]
+    (drawing,) = draw(records)
+    for axes in drawing.figure.axes[:3]:
+        hairs = [line for line in axes.lines if line.get_linewidth() < 0.5]
+        assert len(hairs) == 100
+        assert all(0 < (line.get_alpha() or 1) < 1 for line in hairs)
+        assert not axes.collections
+    assert "hair line" in drawing.caption
+    assert "band" not in drawing.caption
+
+
 def test_one_seed_has_no_band_in_words(trained: Callable[..., Record], draw: Draw) -> None:
     """With one seed a case nothing is said of medians and bands."""
     (drawing,) = draw([trained("test_a", {}, seeds=1)])
