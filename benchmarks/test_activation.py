@@ -62,8 +62,8 @@ if TYPE_CHECKING:
 
 ACTIVATIONS = ["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
 FULL_BATCH: dict[str, Any] = {"optimizer": "adam", "learning_rate": 0.03, "batch_size": "full"}
-STEPS = {"xor": 150, "moons": 400, "spirals": 400}
-ENOUGH_TO_SEE = 250
+STEPS = {"xor": 150, "moons": 300, "spirals": 300}
+TO_BE_SEEN: dict[str, Any] = FULL_BATCH | {"learning_rate": 0.1, "steps": 150}
 
 
 @pytest.mark.convergence(quick=False)
@@ -91,7 +91,7 @@ def test_linear_stacks_stop_at_the_floor(convergence: Convergence, task: str, la
     floor = affine_floor(stack)
     runs = convergence(stack, **FULL_BATCH, steps=STEPS[task], target=("loss", 0.99 * floor))
     assert runs.curves["loss"].min() >= floor - 1e-6  # a theorem; 1e-6 is for rounding
-    assert runs.final("loss").median() <= 1.02 * floor  # 3,000 draws of 16 other seeds: 1.002
+    assert runs.final("loss").median() <= 1.02 * floor  # 100 other seeds, 3,000 draws of 16: 1.005
     if task == "xor":
         assert floor == pytest.approx(math.log(2))
         assert runs.curves["accuracy"].max() <= 3 / 4  # a theorem
@@ -104,7 +104,7 @@ def test_activations_pass_the_floor(convergence: Convergence, task: str, activat
     network = getattr(workloads, task)(activation=activation, depth=2, width=16)
     half = affine_floor(network) / 2
     runs = convergence(network, **FULL_BATCH, steps=STEPS[task], target=("loss", half))
-    # 100 other seeds, 3,000 draws of 16, the worst of all cases: 0.15 of the floor, 0.973.
+    # 100 other seeds, 3,000 draws of 16, the worst of all cases: 0.18 of the floor, 0.965.
     assert runs.final("loss").median() <= half
     assert runs.final("accuracy").median() >= 0.95
 
@@ -120,7 +120,7 @@ def test_decision_boundaries(convergence: Convergence, task: str) -> None:
     panels = pd.DataFrame({"activation": ["linear", *ACTIVATIONS]})
     grid = sns.FacetGrid(panels, col="activation", col_wrap=4, height=2.2)
     for name, axes in grid.axes_dict.items():
-        model = trained(make(activation=name), seed=0, **FULL_BATCH, steps=ENOUGH_TO_SEE)
+        model = trained(make(activation=name), seed=0, **TO_BE_SEEN)
         right[name] = (model.predict(points, verbose=0).argmax(axis=1) == labels).mean()
         chance = model.predict(plane, verbose=0)[:, 1].reshape(100, 100)
         axes.contourf(across, up, chance, levels=np.linspace(0, 1, 11), cmap="vlag", alpha=0.8)
@@ -195,7 +195,7 @@ def test_dead_units(convergence: Convergence) -> None:
 def test_other_tasks(convergence: Convergence, task: str, activation: str) -> None:
     """Where a line nearly suffices, the target is reached without any activation as well."""
     network = getattr(workloads, task)(activation=activation)
-    runs = convergence(network, optimizer="adam", learning_rate=0.01, steps=150)
+    runs = convergence(network, optimizer="adam", learning_rate=0.01, steps=150, seeds=8)
     assert (runs.regimes == "converged").mean() >= 0.8  # 100 of 100 other seeds
 
 
