@@ -174,7 +174,8 @@ def seeded_generators(seed: int) -> Iterator[None]:
         # What `torch.manual_seed` does, which notes the whole stack for each accelerator not there.
         torch.default_generator.manual_seed(seed)
         if (accelerator := torch.accelerator.current_accelerator()) is not None:
-            torch.get_device_module(accelerator).manual_seed_all(seed)
+            module = torch.get_device_module(accelerator)
+            getattr(module, "manual_seed_all", module.manual_seed)(seed)  # MPS is one device
         yield
 
 

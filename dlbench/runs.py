@@ -93,8 +93,8 @@ class Runs:
 
     def best(self, metric: str) -> Series:
         """Return each run's best value over its points."""
-        higher = self._higher(metric)
-        return self._series(metrics.best(self._curve(metric), higher=higher), metric)
+        curve = self._curve(metric)
+        return self._series(metrics.best(curve, higher=self._higher(metric)), metric)
 
     def at(self, metric: str, step: float) -> Series:
         """Return each run's value after `step` updates, on a straight line between points.
@@ -131,8 +131,9 @@ class Runs:
 
     def oscillation(self, metric: str = "loss") -> Series:
         """Return the share of a curve's movement that goes the wrong way, 0 to 1."""
+        curve = self._curve(metric)
         sign = -1.0 if self._higher(metric) else 1.0
-        return self._series(metrics.oscillation(sign * self._curve(metric)), metric)
+        return self._series(metrics.oscillation(sign * curve), metric)
 
     def select(self, seeds: Sequence[int]) -> Runs:
         """Return the runs of some of the seeds, in the order given.

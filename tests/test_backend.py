@@ -643,3 +643,13 @@ def test_an_interrupt_between_epochs_is_not_swallowed() -> None:
         assert python_utils.pythonify_logs(logs) == {"loss": 0.5, "a": 1.0, "text": "x"}
         assert python_utils.pythonify_logs(None) == {}
     assert python_utils.pythonify_logs.__module__.startswith("keras")
+
+
+def test_an_accelerator_of_one_device_is_seeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apple's has `manual_seed` alone; others seed all their devices."""
+    seeds: list[int] = []
+    monkeypatch.setattr("torch.accelerator.current_accelerator", lambda: torch.device("mps"))
+    monkeypatch.setattr("torch.accelerator.device_count", lambda: 0)
+    monkeypatch.setattr("torch.mps.manual_seed", seeds.append)
+    with backend.seeded_generators(7):
+        assert seeds == [7]

@@ -71,7 +71,8 @@ def pages(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Run, Path]]:
     """The runs that a report was asked for, and where."""
     asked: list[tuple[Run, Path]] = []
 
-    def write(run: Run, folder: Path, on_progress: object = None) -> Path:
+    def write(run: Run, folder: Path, **others: object) -> Path:
+        del others
         asked.append((run, folder))
         return folder / "index.html"
 
@@ -299,7 +300,7 @@ def test_a_page_that_cannot_be_written_is_one_line(
 ) -> None:
     """What the system refuses is told with the place, where it names one."""
 
-    def write(run: Run, folder: Path, on_progress: object = None) -> Path:
+    def write(run: Run, folder: Path, **others: object) -> Path:
         raise error
 
     monkeypatch.setattr("dlbench.report.write_report", write)

@@ -332,3 +332,10 @@ def test_nothing_but_a_record_error(changes: dict[str, Any]) -> None:
         return
     assert len(repr(read)) > 0
     assert len(read.table()) == len(read.seeds)
+
+
+@pytest.mark.parametrize("method", ["best", "oscillation", "final"])
+def test_a_misspelt_metric_is_named(method: str) -> None:
+    """Whatever is asked of a curve that there is not, the answer lists those that there are."""
+    with pytest.raises(ExperimentError, match=r"no metric 'acuracy'; these runs have \['loss'"):
+        getattr(some_runs(), method)("acuracy")

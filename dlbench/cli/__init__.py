@@ -6,6 +6,7 @@ Each command is a module, which adds itself to the parser and imports what it ne
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from importlib import import_module
@@ -51,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return BAD_INPUT
     code = 0
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Where a console has no letters for a sign, the sign's number is better than no output.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = command(options) or 0
         sys.stdout.flush()

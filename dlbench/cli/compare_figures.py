@@ -6,6 +6,7 @@ import io
 import re
 from typing import TYPE_CHECKING, Any
 
+from dlbench.gate.entry import key_of
 from dlbench.gate.recorded import taken_of
 from dlbench.gate.wording import cell, clean
 from dlbench.history.files import write_atomically
@@ -82,7 +83,7 @@ def _title(row: Row) -> str:
 
 def _free(case: str, taken: set[str]) -> str:
     """Return a name for a file that no other figure has: letters, digits and dashes of the case."""
-    plain = re.sub(r"[^a-z0-9_]+", "-", case.rsplit("/", 1)[-1].lower()).strip("-")[:100] or "case"
+    plain = re.sub(r"[^a-z0-9_]+", "-", key_of(case, None).lower()).strip("-")[:100] or "case"
     names: Iterable[str] = (plain, *(f"{plain}--{count}" for count in range(2, len(taken) + 3)))
     name = next(one for one in names if one not in taken)
     taken.add(name)

@@ -69,6 +69,7 @@ def run(options: argparse.Namespace) -> None:
     beside = path.parent if path.name == "run.json" else Path("report")
     if options.open and options.format != "html":
         raise RecordError(f"--open shows the page; --format {options.format} makes none")
+    _check_target(options.to, options.format)
     compared = _compared(read, path, options.against) if options.against else None
     if options.format in {"markdown", "json"}:
         _write_text(read, compared, options)
@@ -91,6 +92,20 @@ def run(options: argparse.Namespace) -> None:
         import webbrowser
 
         webbrowser.open(page.resolve().as_uri())
+
+
+def _check_target(target: Path | None, form: str) -> None:
+    """Refuse a folder where a file is to be written, and the other way round.
+
+    Raises:
+        RecordError: it says what stands there.
+    """
+    if target is None or not target.exists():
+        return
+    takes_file = form in {"markdown", "json"}
+    if target.is_dir() == takes_file:
+        what, wanted = ("a folder", "a file") if takes_file else ("a file", "a folder")
+        raise RecordError(f"--to {target} is {what}; --format {form} writes {wanted}")
 
 
 def _compared(read: Run, path: Path, name: str) -> Compared:

@@ -169,7 +169,7 @@ class _Trainer:
             readings[0] = self._read(reader, state, 0)
             if self.prober:
                 self.prober.start(state)
-                probed[0] = self._probed(self.prober, state, state, readings[0].result())
+                probed[0] = self._probed(self.prober, state, state, _ended(readings[0]))
             for number, rows in enumerate(_rows(lanes, state[0].device)):
                 step = number + 1
                 probing = self.prober if step in experiment.points else None
@@ -178,9 +178,9 @@ class _Trainer:
                 if step in experiment.points or step == proving:
                     readings[step] = self._read(reader, state, step)
                 if probing:
-                    probed[step] = self._probed(probing, state, last, readings[step].result())
+                    probed[step] = self._probed(probing, state, last, _ended(readings[step]))
                 if step == proving:
-                    early = {point: reading.result() for point, reading in readings.items()}
+                    early = {point: _ended(reading) for point, reading in readings.items()}
                     prove(lanes, self.program.names(), state, early, step)
                     self.proved = True
                 self.on_progress(
@@ -192,7 +192,7 @@ class _Trainer:
                 if step == experiment.steps:
                     break
             values = {
-                step: reading.result() | probed.get(step, {}) for step, reading in readings.items()
+                step: _ended(reading) | probed.get(step, {}) for step, reading in readings.items()
             }
         missing = dict.fromkeys(values[0], np.full(len(lanes), math.nan))
         read = [values.get(point, missing) for point in experiment.points]
@@ -254,6 +254,12 @@ class _Trainer:
     ) -> dict[str, np.ndarray]:
         with _keras_for_many():
             return prober.read(state, before, values["loss"])
+
+
+def _ended(reading: Future[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Return what was read, once it is; what is raised in the other thread is left to `fit` too."""
+    with _left_to_fit():
+        return reading.result()
 
 
 def _rows(lanes: Sequence[Lane], device: torch.device) -> Iterator[Tensor]:

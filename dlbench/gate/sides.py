@@ -46,8 +46,11 @@ class Side:
 
     @property
     def complete(self) -> bool:
-        """Whether it says that it was not interrupted."""
-        return self.session is not None and self.session["complete"]
+        """Whether it says that it was not interrupted, and that no test was left out."""
+        session = self.session
+        return (
+            session is not None and session["complete"] and not session["counts"].get("deselected")
+        )
 
     @property
     def modules(self) -> set[str]:

@@ -110,12 +110,20 @@ def pack(document: dict[str, Any]) -> None:
     }
 
 
+def by_place(header: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document's header with the texts of `numbers` by their place alone, as `unpack` asks."""
+    numbers = header.get("numbers")
+    if not isinstance(numbers, dict):
+        return dict(header)
+    return {**header, "numbers": {key.partition(" ")[0]: text for key, text in numbers.items()}}
+
+
 def unpack(stored: object, header: Mapping[str, Any], dictionary: bytes) -> object:
     """Return the record that was packed; anything that was not is returned as it is.
 
     Args:
         stored: one item of a case's `records`.
-        header: what dlbench put at the top of the document.
+        header: what `by_place` made of what dlbench put into the document.
         dictionary: what `dictionary_of` returned for it.
 
     Raises:
@@ -239,10 +247,9 @@ def _text_of(stored: Mapping[str, Any], header: Mapping[str, Any]) -> object:
     place, texts = stored.get("numbers"), header.get("numbers")
     if type(place) is not int:
         return place
-    for key, text in texts.items() if isinstance(texts, dict) else ():
-        if key.startswith(f"{place} "):
-            return text
-    raise RecordError("a packed record's numbers are not in its file")
+    if not isinstance(texts, dict) or str(place) not in texts:
+        raise RecordError("a packed record's numbers are not in its file")
+    return texts[str(place)]
 
 
 def summary_of(record: Mapping[str, Any]) -> dict[str, Any]:

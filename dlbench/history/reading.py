@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlbench.errors import RecordError
 from dlbench.history.files import MAX_BYTES, read_bounded
-from dlbench.history.packing import dictionary_of, unpack
+from dlbench.history.packing import by_place, dictionary_of, unpack
 from dlbench.history.record import KEY, SCHEMA
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Parts:
         Raises:
             RecordError: a damaged case, or one of a newer schema.
         """
-        header = self.header
+        header = by_place(self.header)
         dictionary = dictionary_of(header)
         for _, stored in self.stored():
             yield unpack(stored, header, dictionary)

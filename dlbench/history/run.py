@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypeAlias, TypedDict, cast
 
 from dlbench.errors import RecordError
@@ -17,7 +18,6 @@ from dlbench.plain import Plain, dumps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
     from types import UnionType
 
 
@@ -164,7 +164,7 @@ class Run:
         )
 
 
-def read_run(path: Path) -> Run:
+def read_run(path: Path | str) -> Run:
     """Return the run saved in a file of dlbench's or of pytest-benchmark's.
 
     Nothing read is executed: it is JSON, of bounded size.
@@ -172,6 +172,7 @@ def read_run(path: Path) -> Run:
     Raises:
         RecordError: the file is missing, too large, truncated, foreign or newer; it says which.
     """
+    path = Path(path)
     try:
         return Run.from_document(json.loads(read_bounded(path, MAX_BYTES)), path)
     except OSError as error:

@@ -1,7 +1,7 @@
 """What an assertion says of runs, read from its source and its names.
 
 A bound compares one number of some runs with a number of the test's: `runs.final("loss").median() <=
-highest`. Nothing of the test's own is called for it. Names, constants, subscripts of plain containers
+highest`. No function of the test's own is called for it. Names, constants, subscripts of plain containers
 and arithmetic are looked up; called are only the methods below, of `Runs` and of the Series that they
 return, which compute and change nothing. What is written in any other way is no bound.
 """

@@ -14,7 +14,8 @@ class Interrupts:
     """Shortens what pytest tells of an interrupt."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._whole = bool(getattr(config.option, "fulltrace", False))  # absent under -p no:terminal
+        # The option is pytest's terminal's, which may be off.
+        self._whole = bool(getattr(config.option, "fulltrace", False))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
     import pytest
 
@@ -34,7 +37,7 @@ class Progress:
         )
         self._name = self._unit = ""
         self._start = self._written = 0.0
-        self._shown = False
+        self._shown = self._pressed = False
 
     @contextlib.contextmanager
     def of(self, name: str, unit: str) -> Iterator[None]:
@@ -47,13 +50,45 @@ class Progress:
         self._name, self._unit, self._start = name, unit, time.monotonic()
         self._written = self._start
         try:
-            yield
+            with self._noticed_interrupts():
+                yield
         finally:
             if self._shown:
                 self._show("")
 
+    @contextlib.contextmanager
+    def _noticed_interrupts(self) -> Iterator[None]:
+        """Let no Ctrl-C get lost in the block.
+
+        One that falls into a finalizer or a weak reference's callback is only printed by Python, and
+        training would go on: the next `update`, or the block's end, raises it again.
+        """
+
+        def note(number: int, frame: FrameType | None) -> None:
+            self._pressed = True
+            signal.default_int_handler(number, frame)
+
+        own = threading.current_thread() is threading.main_thread()
+        if not own or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+            yield
+            return
+        signal.signal(signal.SIGINT, note)
+        try:
+            yield
+            if self._pressed:
+                raise KeyboardInterrupt
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self._pressed = False
+
     def update(self, done: int, total: int) -> None:
-        """Say how many of all are done; most calls write nothing and cost nothing."""
+        """Say how many of all are done; most calls write nothing and cost nothing.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed since the block began.
+        """
+        if self._pressed:
+            raise KeyboardInterrupt
         if self._reporter is None or self._reporter.verbosity < 0:
             return
         now = time.monotonic()

@@ -78,6 +78,7 @@ class RunSession:
         self.saved: list[Path] = []
         """What was saved here because pytest-benchmark is off."""
         self._complete = False
+        self._collected = 0
         self._stopped = False
         self._left_out: Counter[str] = Counter()
         self._cargo: dict[str, Cargo] = {}
@@ -152,7 +153,8 @@ class RunSession:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
         """Write `run.json` and the page; what cannot be written is told, and fails the session."""
-        self._complete = len(self._outcomes) >= session.testscollected
+        self._collected = session.testscollected
+        self._complete = len(self._outcomes) >= self._collected
         # However a test was left out, by -k, in the ini file or by a hook: who prunes must know.
         self._left_out["deselected"] = self.gate.collected.count - session.testscollected
         ended = session.exitstatus in TO_THE_END and not self._stopped
@@ -190,6 +192,11 @@ class RunSession:
             self.problems.append(f"the run could not be saved: {error}")
 
     def _settle_gate(self, *, ended: bool) -> None:
+        if not ended and self.gate.active:
+            self.problems.append(
+                f"stopped before its end, after {len(self._outcomes)} of {self._collected} tests: "
+                "the verdicts are of those alone"
+            )
         try:
             self.problems += self.gate.settle(self.records, ended=ended)
             if self.settings.accept and not ended:

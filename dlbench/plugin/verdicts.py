@@ -83,6 +83,7 @@ def markdown(gate: Gate, records: Sequence[Record], problems: Sequence[str] = ()
         lines += _not_judged(records)
     if not lines:
         return ""
+    lines += [problem for problem in problems if problem not in lines]
     red = bool(problems) or any(gate.fails(verdict) for _, verdict in judged)
     red = red or any(record["outcome"] in {"failed", "error"} for record in records)
     first, *rest = map(escaped, lines)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from dlbench.plain import dumps
 from dlbench.report import frames
-from dlbench.report.formatting import setting
+from dlbench.report.formatting import setting, test_name
 from dlbench.report.study import Factor, Study
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Analysis:
 
 def test_of(figure: Figure) -> str:
     """Return the name of the test that handed a figure in."""
-    return figure["case"].rsplit("::", 1)[-1].split("[", 1)[0]
+    return test_name(figure["case"]).split("[", 1)[0]
 
 
 def analyses(run: Run) -> list[Analysis]:

@@ -97,7 +97,8 @@ def _bounded(text: str) -> str:
 
 
 def _head(summary: Summary) -> list[str]:
-    icon = "✅" if summary["held"] else "❌"
+    against = summary["against"]
+    icon = "❌" if not summary["held"] or (against and against["worse"]) else "✅"
     parts = [f"## {icon} {shown(summary['title'])}", f"**{shown(summary['standing'])}**"]
     return parts + [
         ("⚠️ " if remark["loud"] else "") + shown(remark["text"]) for remark in summary["remarks"]

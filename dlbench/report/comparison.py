@@ -140,6 +140,8 @@ class AgainstText(TypedDict):
     """The section on what a run is held against."""
 
     name: str
+    worse: bool
+    """Whether a case, or the suite as a whole, became worse."""
     standing: list[str]
     environment: list[str]
     experiment: list[str]
@@ -296,6 +298,7 @@ def described(against: Against) -> AgainstText:
     gates = gates_in_order(found.gate for one in notable[:MOST_ROWS] for found in one.effects)
     return {
         "name": clean(against.name),
+        "worse": against.suite.worse or bool(against.suite.counts.get("worse")),
         "standing": [sentence(line) for line in _standing(against)],
         "environment": _bounded(differing(verdict.drift for verdict in compared)),
         "experiment": _bounded(differing(verdict.differs for verdict in compared)),

@@ -111,6 +111,16 @@ def compact(value: float) -> str:
     return number(value)
 
 
+def test_name(case: str) -> str:
+    """Return a test's name with its parameters, from its id: without file and class.
+
+    >>> test_name("a/test_b.py::TestC::test_d[e::f/g]")
+    'test_d[e::f/g]'
+    """
+    inner, bracket, parameters = case.partition("::")[2].partition("[")
+    return inner.rpartition("::")[2] + bracket + parameters or case
+
+
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun in the right number.
 

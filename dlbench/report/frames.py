@@ -5,8 +5,8 @@ Every frame has the column `record`: the record's place in the list it came from
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -188,12 +188,20 @@ def _fits(item: Mapping[str, Any]) -> bool:
     return (
         all(isinstance(item.get(name), str) for name in texts)
         and item["comparison"] in {"<", "<=", ">", ">=", "=="}
-        and isinstance(item.get("bound"), (int, float))
+        and _is_number(item.get("bound"))
         and all(
-            isinstance(item.get(name, ""), (int, float, NoneType)) for name in ("at", "measured")
+            item.get(name, "") is None or _is_number(item.get(name)) for name in ("at", "measured")
         )
         and isinstance(item.get("held"), bool)
     )
+
+
+def _is_number(value: object) -> bool:
+    """Return whether a value is a finite number that a float can hold."""
+    try:
+        return type(value) in {int, float} and math.isfinite(value)  # type: ignore[arg-type]
+    except OverflowError:
+        return False
 
 
 def unreadable(record: Record) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from dlbench.gate.entry import key_of
 from dlbench.history.loading import SINGLE
 from dlbench.history.series import text_of
 from dlbench.report.formatting import MINUS, TO, UNKNOWN, counted, number, seconds
@@ -63,7 +64,7 @@ def title_of(trend: Trend) -> str:
 
 def case_name(trend: Trend) -> str:
     """Return the test's id without its folders, and the record's name where it has one."""
-    return trend.case.rsplit("/", 1)[-1] + (f" ({trend.name})" if trend.name else "")
+    return key_of(trend.case, None) + (f" ({trend.name})" if trend.name else "")
 
 
 def run_name(run: Any) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from dlbench.metrics import higher_is_better
-from dlbench.report.formatting import humanized, setting, shortened
+from dlbench.report.formatting import humanized, setting, shortened, test_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,7 +139,7 @@ class Study:
         """Return what tells a case from the others: its levels."""
         row = self.case(record)
         if not self.factors:
-            return str(row["name"] or row["case"].rsplit("::", 1)[-1])
+            return str(row["name"] or test_name(row["case"]))
         if len(self.factors) == 1:
             return str(row[self.factors[0].column])
         return ", ".join(

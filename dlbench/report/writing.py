@@ -14,7 +14,7 @@ from dlbench.report.comparison import MOST_ROWS, effects, gates_in_order, held
 from dlbench.report.figures import drawings
 from dlbench.report.figures.forest import forest
 from dlbench.report.figures.overlay import Both, overlay
-from dlbench.report.formatting import shortened
+from dlbench.report.formatting import shortened, test_name
 from dlbench.report.page import CURVES, EFFECTS, page
 from dlbench.report.pictures import BUDGET, Album, Picture
 from dlbench.report.style import Palette, styled
@@ -100,7 +100,7 @@ def _handed_in(found: Sequence[Analysis], album: Album) -> dict[str, list[Pictur
 
 
 def _kept(figure: Figure, album: Album) -> Picture:
-    name = f"{PurePosixPath(figure['module']).stem}-{figure['case'].rsplit('::', 1)[-1]}"
+    name = f"{PurePosixPath(figure['module']).stem}-{test_name(figure['case'])}"
     try:
         return album.add_png(decode_png(figure), name, figure["caption"])
     except RecordError as error:

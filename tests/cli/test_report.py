@@ -191,3 +191,28 @@ def test_a_place_that_cannot_be_written_is_named(
         to = tmp_path / "file" / "out"
         assert cli.main(["report", str(path), "--format", form, "--to", str(to)]) == 2
         assert "dlbench: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("form", "there", "message"),
+    [
+        ("markdown", "folder", "is a folder; --format markdown writes a file"),
+        ("json", "folder", "is a folder; --format json writes a file"),
+        ("html", "file", "is a file; --format html writes a folder"),
+        ("ipynb", "file", "is a file; --format ipynb writes a folder"),
+    ],
+)
+@pytest.mark.usefixtures("folders")
+def test_a_target_of_the_wrong_kind_is_refused(
+    save: Save, capsys: pytest.CaptureFixture[str], form: str, there: str, message: str
+) -> None:
+    """Nothing is written where a folder stands for a file, or a file for a folder."""
+    save(1)
+    target = Path("target")
+    if there == "folder":
+        target.mkdir()
+    else:
+        target.write_text("mine", encoding="utf-8")
+    assert cli.main(["report", "1", "--format", form, "--to", "target"]) == 2
+    assert message in capsys.readouterr().err
+    assert target.is_dir() or target.read_text(encoding="utf-8") == "mine"

@@ -597,3 +597,16 @@ def test_the_proof_catches_a_wrong_evaluation(monkeypatch: pytest.MonkeyPatch) -
     runs = train(small())
     assert runs.engine == "fit"
     assert "the curve 'loss' differs" in str(runs.engine_note)
+
+
+def test_an_error_while_reading_is_left_to_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the other thread raises is a reason like any other, told in one line."""
+    from dlbench.engines.reading import Reader
+
+    def fail(self: Reader, states: Any) -> Any:
+        raise IndexError("in the other thread")
+
+    monkeypatch.setattr(Reader, "_read", fail)
+    runs = train(small())
+    assert runs.engine == "fit"
+    assert "IndexError: in the other thread" in str(runs.engine_note)

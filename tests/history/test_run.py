@@ -374,3 +374,9 @@ def test_a_damaged_session_of_the_gate(tmp_path: Path, gate: Any) -> None:
     write_run(whole_run(session=whole.session | {"gate": gate}), path)
     with pytest.raises(RecordError, match="session's gate"):
         read_run(path)
+
+
+def test_a_path_may_be_text(tmp_path: Path) -> None:
+    """A run is read from a `str` as from a `Path`."""
+    write_run(whole_run(), tmp_path / "run.json")
+    assert read_run(str(tmp_path / "run.json")) == read_run(tmp_path / "run.json")

@@ -152,6 +152,16 @@ def test_a_run_that_was_interrupted_accepts_nothing(suite: Suite, ending: str) -
     assert suite.path.joinpath("out.md").read_text(encoding="utf-8").startswith("### ❌")
 
 
+def test_a_summary_of_an_interrupted_run_is_not_green(suite: Suite) -> None:
+    """What ran was the same, and nobody knows the rest: the Markdown says how far it came."""
+    accepted(suite, TWO)
+    suite.write(f"{TWO}    if name == 'b': raise KeyboardInterrupt\n", head=HEAD)
+    suite.run("--dlbench-summary=out.md")
+    text = suite.path.joinpath("out.md").read_text(encoding="utf-8")
+    assert text.startswith("### ❌")
+    assert "stopped before its end, after 1 of 2 tests" in text
+
+
 def test_an_internal_error_accepts_nothing(suite: Suite) -> None:
     """Nobody knows what it hides: exit code 3, the baseline as it was, and nothing is missing."""
     accepted(suite, TWO)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import signal
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -246,3 +247,25 @@ def test_with_other_options_of_pytest(suite: Suite, argument: str) -> None:
     assert told is (argument not in {"-q", "-p no:terminal"})
     if argument == "-v":
         assert "test_tiny.py::test_after PASSED" in ran.output
+
+
+def swallowed_interrupt() -> None:
+    """Send Ctrl-C to where it does not get through, as to a finalizer."""
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interrupt_that_was_swallowed_comes_with_the_next_update() -> None:
+    """It ends the training all the same; afterwards Ctrl-C is Python's again, and forgotten."""
+    shown, before = progress_of(None), signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), shown.of("test_a", "updates"):
+        swallowed_interrupt()
+        shown.update(1, 10)
+    assert signal.getsignal(signal.SIGINT) is before
+    shown.update(2, 10)
+
+
+def test_an_interrupt_that_was_swallowed_last_comes_at_the_end() -> None:
+    """Where no update follows, the end of the block raises it."""
+    with pytest.raises(KeyboardInterrupt), progress_of(None).of("test_a", "updates"):
+        swallowed_interrupt()

@@ -172,6 +172,7 @@ def test_what_a_run_was_held_against_is_folded(suite: Run) -> None:
     summary = summarized(suite, analyses(suite))
     summary["against"] = {
         "name": "<b>main",
+        "worse": True,
         "standing": [],
         "environment": ["torch 2.12 -> 2.13 <i>"],
         "experiment": [],
@@ -192,6 +193,7 @@ def test_what_a_run_was_held_against_is_folded(suite: Run) -> None:
         "curves": "",
     }
     text = as_markdown(summary)
+    assert text.startswith("## ❌")
     part = text.split("<summary>Against &lt;b&gt;main: ")[1].split("</details>")[0]
     assert "| a.py::test\\_a\\[x\\|y\\] | worse +3.1 % | +3.1 % (+2.3 … +3.9) |" in part
     assert "| environment | torch 2.12 -\\> 2.13 \\<i\\> |" in part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -131,6 +132,8 @@ def test_bounds_that_cannot_be_read_are_left_out(trained: Callable[..., Record])
         {},
         *({**fine, name: []} for name in fine),
         {**fine, "comparison": "<>"},
+        *({**fine, "bound": value} for value in (math.inf, math.nan, 10**400, True, None)),
+        *({**fine, name: value} for name in ("at", "measured") for value in (math.nan, 10**400)),
     ]
     record = trained("test_a", {}, asserted=[*broken, fine])
     (bound,) = frames.bounds_of(record)
