@@ -110,10 +110,9 @@ def test_activations_pass_the_floor(convergence: Convergence, task: str, activat
 
 
 @pytest.mark.convergence(quick=False)
-@pytest.mark.parametrize("task", ["spirals", "moons"])
-def test_decision_boundaries(convergence: Convergence, task: str) -> None:
+def test_decision_boundaries(convergence: Convergence) -> None:
     """A linear stack cuts the plane along a line; every activation bends it in its own way."""
-    make, right = getattr(workloads, task), {}
+    make, right = workloads.spirals, {}
     points, labels = np.asarray(make().data.train.x), make().data.train.y
     across, up = np.linspace(points.min(axis=0) - 0.2, points.max(axis=0) + 0.2, 100).T
     plane = np.dstack(np.meshgrid(across, up)).reshape(-1, 2)
@@ -127,7 +126,7 @@ def test_decision_boundaries(convergence: Convergence, task: str) -> None:
         axes.contour(across, up, chance, levels=[0.5], colors="black", linewidths=1)
         axes.scatter(*points.T, c=labels, cmap="vlag", s=7, edgecolors="white", linewidths=0.3)
         axes.set_title(f"{name}: {right[name]:.0%} right", fontsize=9)
-    caption = f"How eight networks divide the plane ({task}, one seed); the boundary is black."
+    caption = "How eight networks divide the plane (one seed each); the boundary is black."
     convergence.figure(grid, caption)
     assert min(right, key=right.__getitem__) == "linear"
 
