@@ -249,12 +249,21 @@ def test_with_other_options_of_pytest(suite: Suite, argument: str) -> None:
         assert "test_tiny.py::test_after PASSED" in ran.output
 
 
+@pytest.fixture
+def listening() -> Iterator[None]:
+    """Ctrl-C is Python's, also where these tests run in a shell's background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def swallowed_interrupt() -> None:
     """Send Ctrl-C to where it does not get through, as to a finalizer."""
     with contextlib.suppress(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.usefixtures("listening")
 def test_an_interrupt_that_was_swallowed_comes_with_the_next_update() -> None:
     """It ends the training all the same; afterwards Ctrl-C is Python's again, and forgotten."""
     shown, before = progress_of(None), signal.getsignal(signal.SIGINT)
@@ -265,6 +274,7 @@ def test_an_interrupt_that_was_swallowed_comes_with_the_next_update() -> None:
     shown.update(2, 10)
 
 
+@pytest.mark.usefixtures("listening")
 def test_an_interrupt_that_was_swallowed_last_comes_at_the_end() -> None:
     """Where no update follows, the end of the block raises it."""
     with pytest.raises(KeyboardInterrupt), progress_of(None).of("test_a", "updates"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dlbench.history.packing import dictionary_of, unpack
+from dlbench.history.packing import by_place, dictionary_of, unpack
 from dlbench.history.run import read_run
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def document(saved: Folder) -> dict[str, Any]:
     for benchmark in loaded["benchmarks"]:
         ours = benchmark["extra_info"]["dlbench"]
         packed, dictionary = ours["records"], dictionary_of(header)
-        ours["records"] = [unpack(record, header, dictionary) for record in packed]
+        ours["records"] = [unpack(record, by_place(header), dictionary) for record in packed]
     return loaded
 
 
