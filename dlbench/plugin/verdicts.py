@@ -77,7 +77,6 @@ def markdown(gate: Gate, records: Sequence[Record], problems: Sequence[str] = ()
         lines += accepted_lines(gate.acceptance, gate.settings.false_alarm, gate.root)
     elif gate.settings.accept:
         lines.append(": nothing was accepted")
-        lines += problems
     if gate.suite is not None:
         lines += headline((verdict for _, verdict in judged), gate.suite)
         lines += _not_judged(records)
