@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import torch
-from torch._guards import TracingContext, tracing
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from dlbench.backend import loss_of, moving_averages
+from dlbench.engines.graphs import traced
 from dlbench.engines.state import variables_of
 from dlbench.engines.tracing import (
     NotVectorizable,
@@ -27,8 +25,6 @@ from dlbench.engines.tracing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
 
     from dlbench.experiment import Experiment
@@ -215,30 +211,14 @@ def trace(
     return traced(step, state, data, rows, rates)
 
 
-def traced(function: Callable[..., Any], *arguments: Any) -> torch.fx.GraphModule:
-    """Return a function as a graph of the PyTorch operations that it consists of."""
-    # Without a mode to share, PyTorch makes one for the note beside each value, and each looks up
-    # the lines of the whole stack: two thirds of the time of a trace.
-    with tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True))):
-        graph = make_fx(function)(*arguments)
-    _drop_no_operations(graph)
-    return graph
-
-
 def take(data: tuple[Any, Tensor, Any], rows: Tensor | slice) -> tuple[Any, Tensor, Any]:
     """Return the rows of x (an array or a dict), y and weights (or None)."""
-    taken: tuple[Any, Tensor, Any] = keras.tree.map_structure(
-        lambda array: array[rows], data, none_is_leaf=False
-    )
+
+    def of(array: Tensor) -> Tensor:
+        if isinstance(rows, slice):
+            return array[rows]
+        # Whole rows at a time: indexing looks at each number, 200 µs for 1,600 rows of 64 against 20.
+        return array.index_select(0, rows.flatten()).view(*rows.shape, *array.shape[1:])
+
+    taken: tuple[Any, Tensor, Any] = keras.tree.map_structure(of, data, none_is_leaf=False)
     return taken
-
-
-def _drop_no_operations(graph: torch.fx.GraphModule) -> None:
-    """Remove nodes that only hand their input on: each costs microseconds at every step."""
-    aliases = {torch.ops.aten.detach.default, torch.ops.aten.alias.default}
-    for node in list(graph.graph.nodes):
-        if node.op == "call_function" and node.target in aliases:
-            node.replace_all_uses_with(node.args[0])
-            graph.graph.erase_node(node)
-    graph.graph.eliminate_dead_code()
-    graph.recompile()

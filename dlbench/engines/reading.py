@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from dlbench.engines.program import take, traced
+from dlbench.engines.graphs import traced
+from dlbench.engines.program import take
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

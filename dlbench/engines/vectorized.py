@@ -18,6 +18,7 @@ from dlbench.backend import as_tensors, seeded
 from dlbench.engines.compilation import compiled_step, worth_compiling
 from dlbench.engines.evaluation import constant_loss, runs_of
 from dlbench.engines.fit import as_fit_trains, compile_as, compiled
+from dlbench.engines.graphs import scripted
 from dlbench.engines.memory import Budget, is_out_of_memory, measured_budget, threads_for
 from dlbench.engines.probes import Prober
 from dlbench.engines.program import Program, take, trace
@@ -222,7 +223,7 @@ class _Trainer:
             whole = shape[1] == self.experiment.batch_size
             steps = self.experiment.steps - number
             worth = whole and worth_compiling(self.compiling, len(graph.graph.nodes), steps)
-            self._steps[shape] = compiled_step(graph, arguments) if worth else graph
+            self._steps[shape] = (compiled_step if worth else scripted)(graph, arguments)
         with torch.no_grad(), _left_to_fit():
             return self._steps[shape](*arguments)
 
