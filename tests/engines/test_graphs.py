@@ -58,7 +58,9 @@ def test_constants_are_computed_once() -> None:
 
 def changed(x: Tensor) -> Tensor:
     """Add to a constant in place."""
-    return torch.zeros(3).add_(x)
+    constant = torch.zeros(3)
+    constant.add_(x)
+    return constant
 
 
 def changed_by_a_view(x: Tensor) -> Tensor:
@@ -111,7 +113,8 @@ def test_narrow_softmax_is_turned(
     """A softmax over few classes is computed for many samples at once, and so is its gradient."""
 
     def gradient(x: Tensor, weight: Tensor) -> Tensor:
-        return torch.func.grad(lambda x: (function(x, -1) * weight).sum())(x)
+        slope: Tensor = torch.func.grad(lambda x: (function(x, -1) * weight).sum())(x)
+        return slope
 
     arguments = random(*shape), random(*shape).cos()
     graph = traced(gradient, *arguments)
@@ -181,7 +184,8 @@ def test_what_cannot_be_scripted_runs_as_it_was_traced() -> None:
     """TorchScript does not record the gradient of a layer norm; the graph computes it."""
 
     def gradient(x: Tensor) -> Tensor:
-        return torch.func.grad(lambda x: torch.layer_norm(x, (3,)).square().sum())(x)
+        slope: Tensor = torch.func.grad(lambda x: torch.layer_norm(x, (3,)).square().sum())(x)
+        return slope
 
     graph = traced(gradient, random(2, 3))
     assert scripted(graph, (random(2, 3),)) is graph
