@@ -2,7 +2,7 @@
 
 Collected only when named: `pytest benchmarks/internals/test_history.py -s`. A thousand saved runs of 30 cases
 with 16 seeds each are made by formula, packed as they are saved; each side reads them in a process of
-its own, twice, and the second time counts, when the files are in the system's cache.
+its own, six times, and the fastest counts: the files are in the system's cache then.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ import json, resource, time
 {imports}
 def once():
 {body}
-once()
-begin = time.perf_counter()
-found = once()
-print(json.dumps([time.perf_counter() - begin,
-                  resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, found]))
+seconds = []
+for _ in range(6):
+    begin = time.perf_counter()
+    found = once()
+    seconds.append(time.perf_counter() - begin)
+print(json.dumps([min(seconds), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, found]))
 """
 
 SIDES = {
@@ -50,7 +51,7 @@ from pytest_benchmark.storage.file import FileStorage""",
     ),
     "dlbench loads one case": (
         "from dlbench.history import read_history",
-        "return len(read_history({folder!r}, lambda case: case == {case!r}).runs)",
+        "return len(read_history({folder!r}, lambda c: c == {case!r}, ['mean_log_loss']).runs)",
     ),
     "dlbench history of one case": (
         """import contextlib, io

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from dlbench.history.reading import Parts
 
-WINDOWS = (2**16, 2**20)
+WINDOWS = (2**15, 2**18, 2**20)
 """How many of a file's last bytes are tried, one after the other."""
 
 _SCHEMA, _NUMBERS, _END = (
@@ -49,8 +49,8 @@ class Ending:
     """Our part of the document, of a schema that is checked; empty in a foreign file."""
     head: dict[str, Any]
     """Where pytest-benchmark's own words stand: `commit_info` and `datetime`."""
-    lines: tuple[bytes, ...] = ()
-    """Of `numbers`, as they stand in the file."""
+    text: bytes = b""
+    """The lines of `numbers`, as they stand in the file."""
     texts: dict[str, object] = field(default_factory=dict)
     """The same of a file that was parsed."""
     parts: Parts | None = None
@@ -66,12 +66,19 @@ class Ending:
             RecordError: a line is damaged.
         """
         found: dict[str, object] = {}  # of two lines with one key the last counts, as in JSON
-        for line in self.lines:
-            name, between, text = line.partition(_BETWEEN)
-            if wanted is None or wanted(_case(name)):
-                if not between:
+        text, end = self.text, self.text.find(b"\n")
+        while end >= 0:
+            # Only names are copied: of a history of one case all other values are passed over.
+            start = end + 1
+            begin, end = text.find(_BETWEEN, start), text.find(b"\n", start)
+            stop = end if end >= 0 else len(text)
+            whole = start <= begin < stop
+            name = text[start : begin if whole else stop]
+            if _is_wanted(name, wanted):
+                if not whole:
                     raise RecordError("its numbers are damaged")
-                found[_key(name)] = text.removesuffix(b",").removesuffix(_LAST)
+                value = text[begin + len(_BETWEEN) : stop]
+                found[_key(name)] = value.removesuffix(b",").removesuffix(_LAST)
         found |= self.texts
         cases = ((_case_of(key), text) for key, text in found.items())
         return ((case, text) for case, text in cases if wanted is None or wanted(case))
@@ -117,8 +124,7 @@ def _by_lines(text: bytes) -> Ending | None:
     if not isinstance(header.get("environments"), list):  # the part of another plugin
         return None
     header = schema_checked(header)
-    lines = text[begin + 1 : len(text) - len(_END)].split(b"\n")[1:]
-    return Ending(header, header, tuple(lines))
+    return Ending(header, header, text[begin + 1 : len(text) - len(_END)])
 
 
 def _parsed(parts: Parts) -> Ending:
@@ -130,9 +136,9 @@ def _parsed(parts: Parts) -> Ending:
 
 
 @lru_cache(_KNOWN_NAMES)
-def _case(name: bytes) -> str:
-    """Return the case at the beginning of a line."""
-    return _case_of(_key(name))
+def _is_wanted(name: bytes, wanted: Callable[[str], bool] | None) -> bool:
+    """Return whether the case at the beginning of a line is asked for."""
+    return wanted is None or wanted(_case_of(_key(name)))
 
 
 @lru_cache(_KNOWN_NAMES)

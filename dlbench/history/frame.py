@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from dlbench.history.loading import History, LoadedRun, Numbers
 
@@ -29,19 +28,15 @@ FLAGS = ("dirty", "complete", "quick")
 NO_SEED = np.iinfo(np.int64).min
 
 
-def frame_of(history: History, metrics: Collection[str] = ()) -> pd.DataFrame:
+def frame_of(history: History) -> pd.DataFrame:
     """Return the runs of a history as one frame, with the columns of `COLUMNS`, oldest run first.
 
-    Args:
-        history: what was read.
-        metrics: others are left out of a record that has one of these; by default none is. The
-            categories of the column name all of them nevertheless.
+    The categories of the metrics name those too that were left out.
     """
     codes: dict[str, dict[str, int]] = {"metric": {}, "regime": {}, "start": {}}
-    every = [(run, record) for run in history.runs for record in run.records]
-    for _, record in every:
-        _codes(codes["metric"], (*record.metrics, *record.singles))
-    pairs = [(run, _narrowed(record, metrics)) for run, record in every]
+    pairs = [(run, record) for run in history.runs for record in run.records]
+    for every in {record.known: None for _, record in pairs}:
+        _codes(codes["metric"], every)
     names = [name for name in COLUMNS if name not in BY_VALUE]
     described = (
         zip(*(_described(*pair) for pair in pairs), strict=True) if pairs else [()] * len(names)
@@ -61,18 +56,6 @@ def frame_of(history: History, metrics: Collection[str] = ()) -> pd.DataFrame:
     frame = frame[list(COLUMNS)]
     frame.attrs["skipped"] = [(str(path), reason) for path, reason in history.skipped]
     return frame
-
-
-def _narrowed(record: Numbers, metrics: Collection[str]) -> Numbers:
-    """Return a record with these metrics alone, if it has any of them."""
-    places = [place for place, name in enumerate(record.metrics) if name in metrics]
-    singles = {name: value for name, value in record.singles.items() if name in metrics}
-    if not (places or singles):
-        return record
-    names = tuple(record.metrics[place] for place in places)
-    return replace(
-        record, metrics=names, values=np.take(record.values, places, axis=0), singles=singles
-    )
 
 
 def _described(run: LoadedRun, record: Numbers) -> tuple[Any, ...]:
@@ -98,7 +81,10 @@ def _typed(name: str, values: list[Any]) -> Any:
     if name == "number":
         return pd.array(values, dtype="Int64")
     # Named, so that a column without any text has texts for its type nevertheless.
-    return pd.Categorical(values, categories=sorted({one for one in values if one is not None}))
+    categories = sorted({one for one in values if one is not None})
+    places = {category: place for place, category in enumerate(categories)}
+    codes = np.array([places.get(one, -1) for one in values], dtype=np.int32)
+    return pd.Categorical.from_codes(codes, pd.Index(categories, dtype="str"), validate=False)
 
 
 def _layout(

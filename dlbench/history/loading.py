@@ -67,6 +67,8 @@ class Numbers:
     values: Array
     """Shape `(metrics, seeds)`; NaN where a number was not finite, `inf` for a target never met."""
     singles: Mapping[str, float]
+    known: tuple[str, ...]
+    """Every metric that the record has, those too that nobody asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +89,17 @@ class History:
     """A path and why, in a sentence."""
 
 
-def read_history(where: Where | None = None, cases: Callable[[str], bool] | None = None) -> History:
+def read_history(
+    where: Where | None = None,
+    cases: Callable[[str], bool] | None = None,
+    metrics: Collection[str] = (),
+) -> History:
     """Return the numbers of many saved runs.
 
     Args:
         where: a storage folder (by default `.benchmarks`), a file, or the names of saved runs.
         cases: tells by a test's id whether it is asked for; the others are not even parsed.
+        metrics: others are left out of a record that has one of these; by default none is.
 
     Raises:
         NotFoundError: a name that means no saved run.
@@ -104,7 +111,7 @@ def read_history(where: Where | None = None, cases: Callable[[str], bool] | None
         try:
             ending = read_ending(saved.path)
             head = head_of(ending)
-            records = tuple(_numbers(ending, wanted))
+            records = tuple(_numbers(ending, wanted, metrics))
         except RecordError as error:
             reason = str(error).removeprefix(f"{saved.path}: ")
             history.skipped.append((saved.path, reason))
@@ -139,7 +146,7 @@ def load(
     """
     from dlbench.history.frame import frame_of
 
-    return frame_of(read_history(where, cases), metrics)
+    return frame_of(read_history(where, cases, metrics))
 
 
 def _chosen(where: Where | None) -> list[Saved]:
@@ -163,28 +170,33 @@ def _chosen(where: Where | None) -> list[Saved]:
     return list(found.values())
 
 
-def _numbers(ending: Ending, cases: Callable[[str], bool] | None) -> Iterator[Numbers]:
+def _numbers(
+    ending: Ending, cases: Callable[[str], bool] | None, metrics: Collection[str]
+) -> Iterator[Numbers]:
     header = ending.header
     for case, text in ending.numbers(cases):
         kept = unpacked_numbers(text)
         kept["starts"] = digests_of(kept.get("starts"), header)
-        yield _checked(case, kept, environment_of(kept, header))
+        yield _checked(case, kept, environment_of(kept, header), metrics)
     for benchmark, stored in ending.parts.stored(cases) if ending.parts else ():
         if not isinstance(stored, dict):
             raise RecordError(f"a record is {type(stored).__name__}, expected dict")
         if "packed" in stored:
             kept = unpacked_numbers(stored.get("numbers")) | {"outcome": stored.get("outcome")}
-            yield _checked(str(benchmark.get("fullname")), kept, environment_of(kept, header))
+            case = str(benchmark.get("fullname"))
+            yield _checked(case, kept, environment_of(kept, header), metrics)
             continue
         record: Any = checked_record(stored)
         runs = record["runs"] or {}
         kept = {name: runs.get(name) for name in ("seeds", "starts")}
         kept |= {"metrics": record["metrics"]} | summary_of(record)
         kept |= {name: record[name] for name in ("kind", "name", "bounds", "outcome")}
-        yield _checked(record["case"], kept, record["environment"])
+        yield _checked(record["case"], kept, record["environment"], metrics)
 
 
-def _checked(case: str, kept: dict[str, Any], environment: object) -> Numbers:
+def _checked(
+    case: str, kept: dict[str, Any], environment: object, asked: Collection[str]
+) -> Numbers:
     """Return a record's numbers, of the right types and lengths; what does not fit is left out."""
     metrics = kept.get("metrics")
     found = metrics.items() if isinstance(metrics, dict) else ()
@@ -196,7 +208,14 @@ def _checked(case: str, kept: dict[str, Any], environment: object) -> Numbers:
     if seeds and not (0 <= min(seeds) <= max(seeds) < LARGEST_SEED and len(set(seeds)) == count):
         seeds = ()
     regimes = _each(lists.pop("regime", None), str, count)
-    rows = {name: row for name, one in lists.items() if (row := _row(one, count)) is not None}
+    singles = {name: one for name in SINGLE if (one := _single(kept.get(name))) is not None}
+    rows = _rows({name: one for name, one in lists.items() if name in asked}, count)
+    some = {name: one for name, one in singles.items() if name in asked}
+    if rows or some:
+        known, singles = (*lists, *singles), some
+    else:
+        rows = _rows(lists, count)
+        known = (*rows, *singles)
     values = np.array(list(rows.values()), dtype=float).reshape(len(rows), count)
     if STEPS_TO_TARGET in rows:
         # Strict JSON has no word for infinity: a target that was never met is null.
@@ -215,7 +234,8 @@ def _checked(case: str, kept: dict[str, Any], environment: object) -> Numbers:
         regimes=tuple(map(sys.intern, regimes)),
         metrics=tuple(map(sys.intern, rows)),
         values=values,
-        singles={name: one for name in SINGLE if (one := _single(kept.get(name))) is not None},
+        singles=singles,
+        known=tuple(map(sys.intern, known)),
     )
 
 
@@ -230,13 +250,15 @@ def _single(value: Any) -> float | None:
     return float(value) if type(value) in {int, float} and abs(value) < LARGEST_FLOAT else None
 
 
-def _row(values: list[Any], count: int) -> list[float | None] | None:
-    """Return a metric's values, where there are so many and all are numbers or missing."""
+def _rows(lists: Mapping[str, list[Any]], count: int) -> dict[str, list[float | None]]:
+    """Return the metrics that have so many values, all of them numbers or missing."""
+    return {name: values for name, values in lists.items() if _fits(values, count)}
+
+
+def _fits(values: list[Any], count: int) -> bool:
     if len(values) != count or not _NUMBERS.issuperset(map(type, values)):
-        return None
-    if int in map(type, values) and max(abs(one or 0) for one in values) >= LARGEST_FLOAT:
-        return None
-    return values
+        return False
+    return int not in map(type, values) or max(abs(one or 0) for one in values) < LARGEST_FLOAT
 
 
 def _interned(text: object) -> str | None:

@@ -102,7 +102,7 @@ def test_every_form_of_json_says_the_same(
     """A file that another tool wrote again is parsed whole, and gives the same history."""
     ours = saved(document, tmp_path / "a.json")
     theirs = saved(document, tmp_path / "b.json", **form)
-    assert read_ending(ours).lines
+    assert read_ending(ours).text
     assert read_ending(theirs).texts
     for wanted in (None, lambda case: case == CASES[1]):
         first, second = (read_history([path], wanted).runs[0] for path in (ours, theirs))
