@@ -76,12 +76,27 @@ def read_parts(path: Path) -> Parts:
     Raises:
         RecordError: the file is missing, too large, truncated or no saved run; it says which.
     """
+    document = read_document(path)
     try:
-        return parts_of(json.loads(read_bounded(path, MAX_BYTES)))
+        return parts_of(document)
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}") from error
+
+
+def read_document(path: Path) -> object:
+    """Return what a file holds as JSON, which nobody has checked yet.
+
+    Raises:
+        RecordError: the file is missing, too large, or no JSON; it says which.
+    """
+    try:
+        return json.loads(read_bounded(path, MAX_BYTES))
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
+    except RecordError as error:
         raise RecordError(f"{path}: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{path}: damaged or cut off, it is no JSON: {error}") from error
 
 
 def parts_of(document: object) -> Parts:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import base64
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypeAlias, TypedDict, cast
 
 from dlbench.errors import RecordError
-from dlbench.history.files import MAX_BYTES, read_bounded, write_atomically
+from dlbench.history.files import write_atomically
 from dlbench.history.packing import pack
 from dlbench.history.pictures import clear_beside, put_beside, taken_back
-from dlbench.history.reading import INDENT, part_of, parts_of
+from dlbench.history.reading import INDENT, part_of, parts_of, read_document
 from dlbench.history.record import KEY, SCHEMA, Record
 from dlbench.plain import Plain, dumps
 
@@ -173,10 +172,9 @@ def read_run(path: Path | str) -> Run:
         RecordError: the file is missing, too large, truncated, foreign or newer; it says which.
     """
     path = Path(path)
+    document = read_document(path)
     try:
-        return Run.from_document(json.loads(read_bounded(path, MAX_BYTES)), path)
-    except OSError as error:
-        raise RecordError(f"{path}: cannot be read: {error.strerror or error}") from error
+        return Run.from_document(document, path)
     except (ValueError, RecursionError) as error:
         raise RecordError(f"{path}: {error}") from error
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dlbench import cli
-from dlbench.history import files, reading, run
+from dlbench.history import files, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -319,7 +319,6 @@ def test_no_other_file_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append(path.name)
         return files.read_bounded(path, most)
 
-    monkeypatch.setattr(run, "read_bounded", noted)
     monkeypatch.setattr(reading, "read_bounded", noted)
     compare("1", "2", code=1)
     assert sorted(asked) == ["0001_old.json", "0002_new.json"]

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dlbench.errors import RecordError
+from dlbench.history import reading
 from dlbench.history import run as run_module
 from dlbench.history.packing import KNOWN
 from dlbench.history.record import KEY, SCHEMA, Record, Timing
@@ -265,7 +266,7 @@ def test_missing_large_and_endless_files_are_refused(
     with pytest.raises(RecordError):
         read_run(Path("a\0b"))
     write_run(whole_run(), tmp_path / "run.json")
-    monkeypatch.setattr(run_module, "MAX_BYTES", (tmp_path / "run.json").stat().st_size - 1)
+    monkeypatch.setattr(reading, "MAX_BYTES", (tmp_path / "run.json").stat().st_size - 1)
     with pytest.raises(RecordError, match="larger than") as e:
         read_run(tmp_path / "run.json")
     assert str(e.value).count("run.json") == 1
