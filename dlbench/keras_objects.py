@@ -332,6 +332,7 @@ def _get(kind: str, identifier: object, get: Callable[[Any], Any], module: objec
         cause = error
     if made is None:
         names = {name.lower(): name for name in vars(module) if not name.startswith("_")}
+        names |= {"accuracy": "accuracy"} if kind == "metric" else {}  # its kind follows the labels
         near = get_close_matches(str(identifier).lower(), names, n=3)
         hint = f" Did you mean {' or '.join(repr(names[name]) for name in near)}?" if near else ""
         raise ExperimentError(

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -100,8 +101,9 @@ class Runs:
         """Return each run's value after `step` updates, on a straight line between points.
 
         Raises:
-            ExperimentError: `step` lies outside the run.
+            ExperimentError: `step` is no number, or lies outside the run.
         """
+        _check_number("step", step)
         if not self.points[0] <= step <= self.points[-1]:
             raise ExperimentError(
                 f"step {step} lies outside the run's {self.points[0]:g} to {self.points[-1]:g}"
@@ -115,7 +117,11 @@ class Runs:
         On a straight line between the evaluation points; see `dlbench.metrics.steps_to`. Where runs
         may never get there, take `.median()`, or `.quantile(0.9, interpolation="higher")`: between
         two `inf` there is no straight line.
+
+        Raises:
+            ExperimentError: `target` is no number.
         """
+        _check_number("target", target)
         curve, higher = self._curve(metric), self._higher(metric)
         return self._series(metrics.steps_to(curve, self.points, target, higher=higher), metric)
 
@@ -353,6 +359,16 @@ class Runs:
                 f"directions={{{metric!r}: 'higher'}}"
             )
         return direction
+
+
+def _check_number(name: str, value: object) -> None:
+    """Refuse what is no number: NumPy would say less clearly that it cannot compare.
+
+    Raises:
+        ExperimentError: it says what it is instead.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or math.isnan(float(value)):
+        raise ExperimentError(f"{name} must be a number, got {value!r}")
 
 
 def _rising(points: Array) -> bool:

@@ -555,7 +555,7 @@ def test_metrics_are_a_list(given: object) -> None:
 
 @pytest.mark.parametrize(
     ("metric", "hint"),
-    [("acuracy", "Did you mean 'Accuracy'"), (None, "unknown metric None"), (3, "unknown metric 3"),
+    [("acuracy", "Did you mean 'accuracy'"), (None, "unknown metric None"), (3, "unknown metric 3"),
      ("zzz", "unknown metric 'zzz'")],
 )  # fmt: skip
 def test_unknown_metric(metric: object, hint: str) -> None:

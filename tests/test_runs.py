@@ -181,11 +181,21 @@ def test_questions_that_have_no_answer() -> None:
     made = some_runs()
     with pytest.raises(ExperimentError, match=r"no metric 'acc'.*'val_accuracy'"):
         made.final("acc")
-    for step in (-1, 21, nan):
+    for step in (-1, 21):
         with pytest.raises(ExperimentError, match="outside the run's 0 to 20"):
             made.at("loss", step)
     with pytest.raises(ExperimentError, match="no training loss among"):
         some_runs(experiment={}, curves={"accuracy": np.ones((4, 3))}).mean_log_loss()
+
+
+@pytest.mark.parametrize("value", ["x", None, math.nan, True, [1]])
+def test_what_is_no_number_is_named(value: Any) -> None:
+    """Steps and targets are numbers; anything else is refused in a sentence."""
+    made = some_runs()
+    with pytest.raises(ExperimentError, match="target must be a number, got"):
+        made.steps_to("loss", value)
+    with pytest.raises(ExperimentError, match="step must be a number, got"):
+        made.at("loss", value)
 
 
 # ---- reading

@@ -56,9 +56,9 @@ def call_loop(train: Train, seed: int) -> dict[str, list[float]]:
     with seeded_generators(seed):
         curves = train(seed)
     if not isinstance(curves, Mapping) or not set(curves) - {STEP}:
+        got = "a dict without any" if isinstance(curves, Mapping) else type(curves).__name__
         raise ExperimentError(
-            "train(seed) must return a dict of curves, such as "
-            f'{{"loss": [2.3, 0.7, 0.4]}}, got {type(curves).__name__}'
+            f'train(seed) must return a dict of curves, such as {{"loss": [2.3, 0.7, 0.4]}}, got {got}'
         )
     try:
         checked = {str(name): [float(value) for value in values] for name, values in curves.items()}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -307,6 +308,10 @@ def _report_folder(config: pytest.Config, text: str | None) -> Path | None:
             "code). Name the folder with an equals sign, --dlbench-report=DIR, or none at all and "
             "put the option behind the test paths"
         )
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        why = "may not be written to" if there.is_dir() else "is no folder"
+        raise pytest.UsageError(f"--dlbench-report: {text!r} cannot be made: {there} {why}")
     return folder
 
 

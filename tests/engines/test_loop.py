@@ -48,7 +48,7 @@ def test_any_sequence_of_numbers_is_a_curve(values: Any) -> None:
     [
         ([1.0, 0.5], "must return a dict of curves.*got list"),
         (None, "must return a dict of curves.*got NoneType"),
-        ({}, "must return a dict of curves"),
+        ({}, "must return a dict of curves.*got a dict without any"),
         ({"step": [0, 1]}, "must return a dict of curves"),
         ({"loss": 0.5}, "sequence of numbers"),
         ({"loss": None}, "sequence of numbers"),

@@ -130,13 +130,25 @@ BLOCKED = """
 """
 
 
+def test_a_folder_that_cannot_be_made_stops_the_run(suite: Suite) -> None:
+    """Nothing is trained whose report has no place."""
+    suite.path.joinpath("out").write_text("a file", encoding="utf-8")
+    suite.write(BLOCKED.format(holds=True))
+    result = suite.pytester.runpytest_inprocess("--dlbench-report=out/report")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: --dlbench-report: 'out/report' cannot be made: *out is no folder"]
+    )
+    assert files(suite.path) == ["out", "test_tiny.py"]
+
+
 @pytest.mark.parametrize("holds", [True, False])
 def test_a_report_that_cannot_be_written_fails_the_run_in_a_sentence(
     suite: Suite, *, holds: bool
 ) -> None:
     """What the tests found is told all the same; that the report is missing is not overlooked."""
-    suite.path.joinpath("out").write_text("a file", encoding="utf-8")
-    suite.write(BLOCKED.format(holds=holds))
+    blocked = f"    import pathlib; pathlib.Path('out').touch()\n{BLOCKED.format(holds=holds)}"
+    suite.write(blocked)
     ran = suite.run("--dlbench-report=out/report")
     ran.result.assert_outcomes(passed=int(holds), failed=int(not holds))
     assert ran.result.ret == pytest.ExitCode.TESTS_FAILED
@@ -144,7 +156,7 @@ def test_a_report_that_cannot_be_written_fails_the_run_in_a_sentence(
         ["the report could not be written to out/report: Not a directory"]
     )
     assert "Traceback" not in ran.output
-    assert suite.path.joinpath("out").read_text(encoding="utf-8") == "a file"
+    assert suite.path.joinpath("out").is_file()
 
 
 def test_a_defect_of_the_page_hides_no_result(
