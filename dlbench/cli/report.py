@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from dlbench.errors import NotFoundError, RecordError
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator
 
     from dlbench.gate.sides import Compared
@@ -18,6 +18,17 @@ if TYPE_CHECKING:
     from dlbench.report import Progress
 
 FORMATS = ("html", "markdown", "json", "ipynb")
+
+EPILOG = """\
+examples:
+  dlbench report report/run.json --open            the last run's page again, in the browser
+  dlbench report 0007 --to pages/0007              a run that pytest-benchmark saved, by its number
+  dlbench report last --against baseline           judged anew by what is accepted now
+  dlbench report last --against branch:main --format markdown    for a comment on a pull request
+  dlbench report last --format ipynb               notebooks that train and plot again
+
+exit codes: 0 done, 2 bad input.
+"""
 
 
 def add_to(commands: Any) -> None:
@@ -27,6 +38,8 @@ def add_to(commands: Any) -> None:
         help="write the report again from a saved run",
         description="Writes the report from a saved run: a report's run.json, or a file that "
         "pytest-benchmark saved.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     report.add_argument(
         "run", metavar="RUN", type=Path, help="a file, or a saved run's number or name"
