@@ -367,7 +367,8 @@ def _check_number(name: str, value: object) -> None:
     Raises:
         ExperimentError: it says what it is instead.
     """
-    if isinstance(value, bool) or not isinstance(value, Real) or math.isnan(float(value)):
+    known = not isinstance(value, bool) and isinstance(value, Real)
+    if not known or value != value:  # noqa: PLR0124 - NaN
         raise ExperimentError(f"{name} must be a number, got {value!r}")
 
 

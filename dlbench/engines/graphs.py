@@ -3,12 +3,14 @@
 Small steps cost what it takes to call their operations, not what these compute. So a function is
 traced to the operations that it consists of; those that compute nothing, or the same at every call,
 are taken out; and PyTorch's own interpreter calls the rest, which besides leaves Python free for the
-thread that reads the curves. Each of the three gives the same numbers to the bit.
+thread that reads the curves. All that keeps every bit. Products and softmaxes over few columns are
+computed another way round, which rounds otherwise.
 """
 
 from __future__ import annotations
 
 import operator
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -44,9 +46,26 @@ SOFTMAX = {
     aten._log_softmax_backward_data.default: 2,  # noqa: SLF001 - its name
 }
 """How many of an operation's arguments are tensors; the next one is the dimension."""
+ON_STRIDES = {
+    aten.as_strided.default,
+    aten.as_strided_.default,
+    aten.as_strided_scatter.default,
+    aten._reshape_alias.default,  # noqa: SLF001 - its name
+    aten.view.dtype,
+    aten.view_as_complex.default,
+}
+"""Operations that look at the memory itself, or ask for numbers side by side in it."""
+WRITING = {
+    aten.native_batch_norm.default,
+    aten.cudnn_batch_norm.default,
+    aten.miopen_batch_norm.default,
+}
+"""Operations that change an input and do not say so: the running statistics."""
 SCRIPTED_BYTES = 2**28
 """What a graph may compute to be scripted, 256 MiB: scripting holds all of it at once, and large
 operations leave nothing to gain."""
+SCRIPTED_CONSTANTS = 2**20
+"""What its constants may take, 1 MiB: PyTorch does not give those of a script back."""
 
 
 def traced(function: Callable[..., Any], *arguments: Any) -> GraphModule:
@@ -105,6 +124,8 @@ def scripted(graph: GraphModule, arguments: tuple[Any, ...]) -> Callable[..., An
     operations = [node for node in graph.graph.nodes if node.op.startswith("call")]
     if not all(map(_repeats, operations)) or sum(map(_bytes, operations)) > SCRIPTED_BYTES:
         return graph
+    if sum(map(_bytes, graph.graph.find_nodes(op="get_attr"))) > SCRIPTED_CONSTANTS:
+        return graph
     of_leaves, example = flattened(graph, arguments)
     forms = []
 
@@ -116,17 +137,38 @@ def scripted(graph: GraphModule, arguments: tuple[Any, ...]) -> Callable[..., An
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            script = torch.jit.trace(flat, tuple(example), check_trace=False)  # type: ignore[no-untyped-call]
+            script = _recorded(flat, tuple(example))
+        (form,) = forms
     except Exception:  # noqa: BLE001 - whatever it may lack, the graph runs without it
         return graph
-    (form,) = forms
 
     def run(*arguments: Any) -> Any:
-        # Optimized, it would fuse operations, and spend its first calls on that.
-        with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
-            return tree_unflatten(script(*leaves_of(arguments)), form)
+        try:
+            # Optimized, it would fuse operations, and spend its first calls on that.
+            with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+                return tree_unflatten(script(*leaves_of(arguments)), form)
+        except RuntimeError as error:
+            # Before it stands where in the script it happened, which tells nobody anything.
+            cause = re.search(
+                r"^[\w.]*Error: (?!.*^[\w.]*Error: )(.*)", str(error), re.MULTILINE | re.DOTALL
+            )
+            raise RuntimeError(cause[1] if cause else str(error)) from error
 
     return run
+
+
+def _recorded(function: Callable[..., Any], example: tuple[Tensor, ...]) -> Callable[..., Any]:
+    """Return what a function calls as a script, in a unit of its own.
+
+    `torch.jit.trace` does the same, and keeps every script for the life of the process: 3.6 MiB for
+    300 operations.
+    """
+    graph, *_ = torch._C._create_graph_by_tracing(  # noqa: SLF001 - its name
+        function, example, lambda _: "", True, False, None, []
+    )
+    unit = torch._C.CompilationUnit()  # noqa: SLF001 - `torch.jit`'s has no way in for a graph
+    script: Callable[..., Any] = unit.create_function("run", graph, False)
+    return script
 
 
 def leaves_of(arguments: Any) -> Iterator[Tensor]:
@@ -174,14 +216,19 @@ def _fold_constants(graph: GraphModule) -> None:
         # What an operation changes in place may be a view of anything before it.
         if node in changed or _changes_its_inputs(node):
             changed.update(node.all_input_nodes)
+    names = {node.target for node in changed if node.op == "get_attr"}
+    (output,) = graph.graph.find_nodes(op="output")
     constants: dict[Node, Any] = {}
     for node in graph.graph.nodes:
-        if node.op == "get_attr":
+        if node.op == "get_attr" and node.target not in names:
             constants[node] = operator.attrgetter(node.target)(graph)
         elif (
             _repeats(node)
+            and not _changes_its_inputs(node)
             and node not in changed
+            and output not in node.users  # a caller may change what it is given
             and all(source in constants for source in node.all_input_nodes)
+            and value_of(node) is not None
             and _bytes(node) <= FOLDED_BYTES
         ):
             with torch.no_grad():
@@ -212,7 +259,9 @@ def _turn_narrow_products(graph: GraphModule) -> int:
         How many there were.
     """
     products = [n for n in graph.graph.nodes if n.target is aten.bmm.default and _is_narrow(n)]
-    narrow = [n for n in products if value_of(n.args[0]).shape[2] >= LANES]
+    narrow = [
+        n for n in products if (of := value_of(n.args[0])) is not None and of.shape[2] >= LANES
+    ]
     for node in narrow:
         with graph.graph.inserting_before(node):
             left, right = (graph.graph.call_function(TURN, (n, 1, 2)) for n in node.args)
@@ -250,13 +299,16 @@ def _turn_narrow_softmax(graph: GraphModule) -> int:
 def _hangs_on_strides(graph: GraphModule) -> bool:
     """Return whether a graph might compute something else from values with other strides.
 
-    It might where it looks at the memory itself, or changes a view: `reshape` may return a copy.
+    It might where it looks at the memory itself, or changes what it has a view of: `reshape` may
+    return a copy. Only what is new, and viewed by nobody, may be changed.
     """
     for node in graph.graph.nodes:
-        if node.target is aten.as_strided.default:
+        if node.target in ON_STRIDES:
             return True
-        if _changes_its_inputs(node) and any(map(_is_view, node.all_input_nodes)):
-            return True
+        if _changes_its_inputs(node):
+            seen = (*node.all_input_nodes, *(u for n in node.all_input_nodes for u in n.users))
+            if node.target in WRITING or any(_shares(one) for one in seen if one is not node):
+                return True
     return False
 
 
@@ -301,11 +353,16 @@ def _repeats(node: Node) -> bool:
 
 
 def _changes_its_inputs(node: Node) -> bool:
+    if node.target in WRITING:
+        return True
     return isinstance(node.target, OpOverload) and node.target._schema.is_mutable  # noqa: SLF001 - its name
 
 
-def _is_view(node: Node) -> bool:
-    if not isinstance(node.target, OpOverload) or _changes_its_inputs(node):
+def _shares(node: Node) -> bool:
+    """Return whether a node's value may lie in another's memory."""
+    if node.target is operator.getitem:
+        return True
+    if not isinstance(node.target, OpOverload):
         return False
     return any(value.alias_info is not None for value in node.target._schema.returns)  # noqa: SLF001 - its name
 

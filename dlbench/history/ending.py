@@ -74,7 +74,7 @@ class Ending:
             stop = end if end >= 0 else len(text)
             whole = start <= begin < stop
             name = text[start : begin if whole else stop]
-            if _is_wanted(name, wanted):
+            if wanted is None or wanted(_case(name)):
                 if not whole:
                     raise RecordError("its numbers are damaged")
                 value = text[begin + len(_BETWEEN) : stop]
@@ -136,9 +136,9 @@ def _parsed(parts: Parts) -> Ending:
 
 
 @lru_cache(_KNOWN_NAMES)
-def _is_wanted(name: bytes, wanted: Callable[[str], bool] | None) -> bool:
-    """Return whether the case at the beginning of a line is asked for."""
-    return wanted is None or wanted(_case_of(_key(name)))
+def _case(name: bytes) -> str:
+    """Return the case at the beginning of a line."""
+    return _case_of(_key(name))
 
 
 @lru_cache(_KNOWN_NAMES)

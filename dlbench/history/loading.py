@@ -68,7 +68,7 @@ class Numbers:
     """Shape `(metrics, seeds)`; NaN where a number was not finite, `inf` for a target never met."""
     singles: Mapping[str, float]
     known: tuple[str, ...]
-    """Every metric that the record has, those too that nobody asked for."""
+    """Every metric that the record has; what nobody asked for is named unchecked."""
 
 
 @dataclass(frozen=True, slots=True)

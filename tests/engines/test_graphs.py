@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,28 +57,63 @@ def test_constants_are_computed_once() -> None:
     assert torch.equal(graph(random(3)), random(3) * 6)
 
 
-def changed(x: Tensor) -> Tensor:
-    """Add to a constant in place."""
+def changed(x: Tensor, kept: Tensor) -> Any:
+    """Add to a new constant in place."""
+    del kept
     constant = torch.zeros(3)
     constant.add_(x)
-    return constant
+    return constant * 1
 
 
-def changed_by_a_view(x: Tensor) -> Tensor:
-    """Change a constant through a view of a part of it."""
+def changed_by_a_view(x: Tensor, kept: Tensor) -> Any:
+    """Change a new constant through a view of a part of it."""
+    del kept
     constant = torch.zeros(2, 3)
     constant[0].add_(x)
-    return constant
+    return constant * 1
 
 
-@pytest.mark.parametrize("function", [changed, changed_by_a_view])
-def test_what_is_changed_in_place_is_made_anew(function: Callable[[Tensor], Tensor]) -> None:
-    """A second call starts from the constant again."""
-    graph = traced(function, random(3))
+def changed_statistics(x: Tensor, kept: Tensor) -> Any:
+    """Let an operation change a constant that does not say so."""
+    del kept
+    mean = torch.zeros(3)
+    rows = torch.stack([x, 2 * x])
+    out = torch.nn.functional.batch_norm(rows, mean, torch.ones(3), training=True)
+    return out, mean * 1
+
+
+def counted(x: Tensor, kept: Tensor) -> Any:
+    """Count in a tensor from outside."""
+    kept.add_(1)
+    return x + kept
+
+
+def viewed_before(x: Tensor, kept: Tensor) -> Any:
+    """Read a tensor from outside before it changes, and after."""
+    before = kept.view(3) * 1
+    kept.add_(x)
+    return before + kept
+
+
+@pytest.mark.parametrize(
+    "function", [changed, changed_by_a_view, changed_statistics, counted, viewed_before]
+)
+def test_what_is_changed_in_place_is_made_anew(function: Callable[..., Any]) -> None:
+    """Every call does what the function would, also with what it changes itself."""
+    theirs, ours = torch.ones(3), torch.ones(3)
+    graph = traced(lambda x: function(x, ours), random(3))
+    ours.fill_(1)  # tracing calls the function
     run = scripted(graph, (random(3),))
-    for _ in range(2):
-        assert torch.equal(graph(random(3)), function(random(3)))
-        assert torch.equal(run(random(3)), function(random(3)))
+    for call in (graph, run, graph, run):
+        ours.copy_(theirs)
+        torch.testing.assert_close(call(random(3)), function(random(3), theirs))
+
+
+def test_a_caller_may_change_what_it_is_given() -> None:
+    """A constant that is returned is a new one at every call."""
+    graph = traced(lambda x: (x + 1, torch.zeros(3)), random(3))
+    graph(random(3))[1].add_(5)
+    assert graph(random(3))[1].tolist() == [0, 0, 0]
 
 
 def test_random_numbers_are_drawn_at_every_call() -> None:
@@ -137,24 +173,61 @@ def test_what_is_turned_may_be_viewed() -> None:
         assert all(value.is_contiguous() for value in returned)
 
 
-def strided(x: Tensor) -> Tensor:
+def strided(chances: Tensor) -> Tensor:
     """Look at the memory of what is computed."""
-    return torch.softmax(x, 2).as_strided((4,), (1,))
+    return chances.as_strided((4,), (1,))
 
 
-def doubled_in_place(x: Tensor) -> Tensor:
+def halves(chances: Tensor) -> Tensor:
+    """Take each number for two."""
+    return chances.view(torch.int16)
+
+
+def pairs(chances: Tensor) -> Tensor:
+    """Take each two numbers for one."""
+    return torch.view_as_complex(chances.view(3, 64, 5, 2))
+
+
+def doubled_by_a_view(chances: Tensor) -> Tensor:
     """Change what is computed through a view."""
-    chances = torch.softmax(x, 2)
     chances.view(-1).mul_(2)
     return chances
 
 
-@pytest.mark.parametrize("function", [strided, doubled_in_place])
+def doubled_in_part(chances: Tensor) -> Tensor:
+    """Change a part of a view."""
+    torch.split(chances.view(-1), 10)[0].mul_(2)
+    return chances
+
+
+def doubled_before_a_view_is_read(chances: Tensor) -> Tensor:
+    """Change what was viewed before."""
+    view = chances.view(-1)
+    chances.mul_(2)
+    return view
+
+
+@pytest.mark.parametrize(
+    "function",
+    [strided, halves, pairs, doubled_by_a_view, doubled_in_part, doubled_before_a_view_is_read],
+)
 def test_what_hangs_on_strides_is_not_turned(function: Callable[[Tensor], Tensor]) -> None:
     """Where a turned value might be taken for another, none is turned."""
-    graph = traced(function, random(3, 64, 10))
+    graph = traced(lambda x: function(torch.softmax(x, 2)), random(3, 64, 10))
     assert graphs.TURN not in operations(graph)
-    assert torch.equal(graph(random(3, 64, 10)), function(random(3, 64, 10)))
+    assert torch.equal(graph(random(3, 64, 10)), function(torch.softmax(random(3, 64, 10), 2)))
+
+
+def test_what_is_new_may_be_changed() -> None:
+    """The gradient of a clamp changes a mask in place: that keeps nothing from being turned."""
+
+    def gradient(x: Tensor) -> Tensor:
+        slope: Tensor = torch.func.grad(lambda x: torch.softmax(x, 2).clamp(0.1, 0.2).sum())(x)
+        return slope
+
+    graph = traced(gradient, random(3, 64, 10))
+    assert graphs.TURN in operations(graph)
+    torch.testing.assert_close(graph(random(3, 64, 10)), gradient(random(3, 64, 10)))
 
 
 def test_a_script_takes_and_returns_trees() -> None:
@@ -190,6 +263,34 @@ def test_what_cannot_be_scripted_runs_as_it_was_traced() -> None:
     graph = traced(gradient, random(2, 3))
     assert scripted(graph, (random(2, 3),)) is graph
     assert torch.equal(graph(random(2, 3)), gradient(random(2, 3)))
+
+
+def test_large_constants_are_not_scripted() -> None:
+    """PyTorch would hold them for the life of the process."""
+    large = torch.ones(graphs.SCRIPTED_CONSTANTS)
+    graph = traced(lambda x: x + large, torch.ones(()))
+    assert scripted(graph, (torch.ones(()),)) is graph
+
+
+def test_scripts_are_given_back() -> None:
+    """PyTorch's own registry, which keeps what is in it, does not grow."""
+    registry: Any = torch.jit._state._python_cu
+    before = len(registry.get_functions())
+    graph = traced(torch.exp, random(3))
+    run = scripted(graph, (random(3),))
+    assert run is not graph
+    gc.collect()
+    assert torch.equal(run(random(3)), random(3).exp())
+    assert len(registry.get_functions()) == before
+
+
+def test_an_error_in_a_script_tells_its_cause() -> None:
+    """Not where in the script it happened."""
+    arguments = (random(3), torch.tensor([1]))
+    run = scripted(traced(lambda x, rows: x.gather(0, rows), *arguments), arguments)
+    with pytest.raises(RuntimeError, match=r"^index 9 is out of bounds") as caught:
+        run(random(3), torch.tensor([9]))
+    assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "lion"])
