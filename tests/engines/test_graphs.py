@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from torch.fx.experimental import proxy_tensor
 
 from dlbench.engines import graphs, train
-from dlbench.engines.graphs import scripted, traced
+from dlbench.engines.graphs import Value, scripted, traced, value_of
 from dlbench.experiment import Experiment
 from dlbench.workloads import digits_mlp
 
@@ -37,6 +38,17 @@ def test_one_tensor_may_be_two_arguments() -> None:
     graph = traced(lambda a, b: a + 2 * b, one, one)
     assert graph(one, torch.zeros(2)).tolist() == [1, 1]
     assert scripted(graph, (one, one))(one, torch.zeros(2)).tolist() == [1, 1]
+
+
+def test_values_are_described() -> None:
+    """Beside each node stands what rewriting needs; PyTorch's own note is as it was afterwards."""
+    before = proxy_tensor.extract_val
+    graph = traced(lambda x: x.exp().transpose(0, 1), random(2, 3))
+    assert proxy_tensor.extract_val is before
+    values = [value_of(node) for node in graph.graph.nodes]
+    assert values[0] == values[1] == Value((2, 3), (3, 1), torch.float32, "cpu", is_dense=True)
+    assert values[2] == Value((3, 2), (1, 3), torch.float32, "cpu", is_dense=False)
+    assert values[0].bytes == 24
 
 
 def test_what_does_nothing_is_left_out() -> None:
