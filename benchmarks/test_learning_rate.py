@@ -58,7 +58,6 @@ the seeds. All of it has to be measured: six rates, five decades, plain gradient
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -99,7 +98,9 @@ def test_stability_limit(convergence: Convergence, share_of_limit: float) -> Non
         distance = directions.T @ (np.append(kernel, bias) - optimum)
         formula = squares / len(inputs) + shrinking @ (curvature * distance**2) / 2
         np.testing.assert_allclose(curve, formula, rtol=1e-3)  # single precision, 50 updates
-    assert runs.diverged.all() if share_of_limit > 1 else not runs.diverged.any()
+    # 5 % above it 16 of 1,000 other seeds begin so near the bottom of the steepest direction that 50
+    # updates do not show; below it, none diverges.
+    assert runs.diverged.mean() >= 0.75 if share_of_limit > 1 else not runs.diverged.any()
 
 
 FORMS: dict[str, dict[str, Any]] = {
@@ -155,7 +156,8 @@ def test_learning_rate(convergence: Convergence, workload: Workload, learning_ra
     """Far too large fails, too large wavers, right converges, small crawls, tiny stands still."""
     runs = convergence(workload, learning_rate=learning_rate, epochs=10)
     regimes, least, most = EXPECTED[learning_rate]
-    assert set(runs.regimes) <= regimes
+    # All but one of 1,000 other seeds at 1.0, which converges, and one at 0.1, which is slow.
+    assert runs.regimes.isin(regimes).mean() >= 0.9
     assert least <= (runs.final("loss") / runs.at("loss", 0)).median() <= most
     assert (runs.oscillation("loss").median() >= 0.2) == (learning_rate >= 1)  # 0.43, else 0.016
     hold_to_prediction(runs, learning_rate * np.median(sharpness(workload, runs.seeds)) / 2)
@@ -236,14 +238,20 @@ COLORS = {"converged": GREEN, "slow": BLUE, "stalled": ORANGE, "diverged": RED}
 MARKS = {"converged": "o", "slow": "s", "stalled": "v", "diverged": "X"}
 
 
-@cache
+KNOWN: dict[tuple[Workload, int], float] = {}
+"""The sharpness of each seed's start, which hangs on nothing else."""
+
+
 def sharpness(workload: Workload, seeds: tuple[int, ...]) -> Any:
     """Return the Hessian's largest eigenvalue before the first update, of each seed's run.
 
     Of the loss on the training set, or on 1,024 samples of a larger one.
     """
-    start = Experiment(workload, learning_rate=1e-3, steps=1, seeds=seeds, probes=["sharpness"])
-    return train(start).curves["probe_sharpness"][:, 0]
+    if new := [seed for seed in seeds if (workload, seed) not in KNOWN]:
+        start = Experiment(workload, learning_rate=1e-3, steps=1, seeds=new, probes=["sharpness"])
+        found = train(start).curves["probe_sharpness"][:, 0]
+        KNOWN.update({(workload, seed): one for seed, one in zip(new, found, strict=True)})
+    return np.array([KNOWN[workload, seed] for seed in seeds])
 
 
 def largest_eigenvalue(regression: Workload) -> float:
