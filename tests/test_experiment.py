@@ -162,7 +162,7 @@ def test_target_needs_a_direction() -> None:
         ({"data": (X * np.nan, Y)}, "NaN"),
         ({"data": torch.utils.data.DataLoader(X)}, "got DataLoader: hand over NumPy arrays"),  # type: ignore[arg-type]
         ({"loss": "categorical_crossentropi"}, "Did you mean 'categorical_crossentropy'"),
-        ({"metrics": ["acuracy"]}, "Did you mean 'Accuracy'"),
+        ({"metrics": ["acuracy"]}, "Did you mean 'accuracy'"),
     ],
 )
 def test_parts_are_checked_at_once(options: dict[str, Any], message: str) -> None:

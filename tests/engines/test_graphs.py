@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch.fx.experimental import proxy_tensor
 
-from dlbench.engines import graphs, train
-from dlbench.engines.graphs import Value, scripted, traced, value_of
+from dlbench.engines import graphs, rewriting, train
+from dlbench.engines.graphs import scripted, traced
+from dlbench.engines.rewriting import Value, value_of
 from dlbench.experiment import Experiment
 from dlbench.workloads import digits_mlp
 
@@ -138,7 +139,7 @@ def test_random_numbers_are_drawn_at_every_call() -> None:
 
 def test_large_constants_are_not_kept() -> None:
     """A graph does not hold memory that its function gives back."""
-    graph = traced(lambda x: x + torch.ones(graphs.FOLDED_BYTES), torch.zeros(()))
+    graph = traced(lambda x: x + torch.ones(rewriting.FOLDED_BYTES), torch.zeros(()))
     assert aten.ones.default in operations(graph)
 
 
@@ -149,7 +150,7 @@ def test_narrow_products_are_turned(rows: int, columns: int, *, turned: bool) ->
     """A product of many rows and few columns is computed as its transpose, with the same result."""
     left, right = random(3, rows, 17), random(3, 17, columns)
     graph = traced(torch.bmm, left, right)
-    assert (graphs.TURN in operations(graph)) == turned
+    assert (rewriting.TURN in operations(graph)) == turned
     torch.testing.assert_close(graph(left, right), torch.bmm(left, right))
 
 
@@ -166,7 +167,7 @@ def test_narrow_softmax_is_turned(
 
     arguments = random(*shape), random(*shape).cos()
     graph = traced(gradient, *arguments)
-    assert (graphs.TURN in operations(graph)) == turned
+    assert (rewriting.TURN in operations(graph)) == turned
     torch.testing.assert_close(graph(*arguments), gradient(*arguments))
 
 
@@ -226,7 +227,7 @@ def doubled_before_a_view_is_read(chances: Tensor) -> Tensor:
 def test_what_hangs_on_strides_is_not_turned(function: Callable[[Tensor], Tensor]) -> None:
     """Where a turned value might be taken for another, none is turned."""
     graph = traced(lambda x: function(torch.softmax(x, 2)), random(3, 64, 10))
-    assert graphs.TURN not in operations(graph)
+    assert rewriting.TURN not in operations(graph)
     assert torch.equal(graph(random(3, 64, 10)), function(torch.softmax(random(3, 64, 10), 2)))
 
 
@@ -238,7 +239,7 @@ def test_what_is_new_may_be_changed() -> None:
         return slope
 
     graph = traced(gradient, random(3, 64, 10))
-    assert graphs.TURN in operations(graph)
+    assert rewriting.TURN in operations(graph)
     torch.testing.assert_close(graph(random(3, 64, 10)), gradient(random(3, 64, 10)))
 
 
