@@ -98,9 +98,10 @@ def test_stability_limit(convergence: Convergence, share_of_limit: float) -> Non
         distance = directions.T @ (np.append(kernel, bias) - optimum)
         formula = squares / len(inputs) + shrinking @ (curvature * distance**2) / 2
         np.testing.assert_allclose(curve, formula, rtol=1e-3)  # single precision, 50 updates
-    # 5 % above it 16 of 1,000 other seeds begin so near the bottom of the steepest direction that 50
-    # updates do not show; below it, none diverges.
-    assert runs.diverged.mean() >= 0.75 if share_of_limit > 1 else not runs.diverged.any()
+    # 5 % above the limit 16 of 1,000 other seeds begin so near the bottom of the steepest direction
+    # that 50 updates do not show; half above it all of them diverge.
+    least = {1.05: 0.75, 1.5: 1}.get(share_of_limit)
+    assert runs.diverged.mean() >= least if least else not runs.diverged.any()
 
 
 FORMS: dict[str, dict[str, Any]] = {
@@ -156,8 +157,8 @@ def test_learning_rate(convergence: Convergence, workload: Workload, learning_ra
     """Far too large fails, too large wavers, right converges, small crawls, tiny stands still."""
     runs = convergence(workload, learning_rate=learning_rate, epochs=10)
     regimes, least, most = EXPECTED[learning_rate]
-    # All but one of 1,000 other seeds at 1.0, which converges, and one at 0.1, which is slow.
-    assert runs.regimes.isin(regimes).mean() >= 0.9
+    # One of 1,000 other seeds converges at 1.0, and one is slow at 0.1.
+    assert runs.regimes.isin(regimes).mean() >= (0.9 if learning_rate in {0.1, 1.0} else 1)
     assert least <= (runs.final("loss") / runs.at("loss", 0)).median() <= most
     assert (runs.oscillation("loss").median() >= 0.2) == (learning_rate >= 1)  # 0.43, else 0.016
     hold_to_prediction(runs, learning_rate * np.median(sharpness(workload, runs.seeds)) / 2)

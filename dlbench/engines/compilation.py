@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from dlbench.engines.graphs import flattened, leaves_of, scripted
+from dlbench.engines.graphs import flattened, leaves_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ def has_compiler() -> bool:
 
 
 def compiled_step(graph: torch.fx.GraphModule, arguments: tuple[Any, ...]) -> Callable[..., Any]:
-    """Return the compiled step, or what stands in for it where compiling fails.
+    """Return the compiled step, or the graph itself where compiling fails.
 
     Args:
         graph: the traced step, a function of state, data, rows and rates.
@@ -68,7 +68,7 @@ def compiled_step(graph: torch.fx.GraphModule, arguments: tuple[Any, ...]) -> Ca
                 return compiled(graph, arguments)
             except Exception:  # noqa: BLE001, S112 - whatever a compiler may lack, the next one runs without it
                 continue
-    return scripted(graph, arguments)
+    return graph
 
 
 def _by_dynamo(graph: torch.fx.GraphModule, arguments: tuple[Any, ...]) -> Callable[..., Any]:

@@ -156,9 +156,10 @@ def _fold_constants(graph: GraphModule) -> None:
                 )
     for node, value in constants.items():
         if node.op != "get_attr" and any(user not in constants for user in node.users):
-            graph.register_buffer(node.name, value)
+            name = f"constant_{node.name}"  # a module has methods of its own, such as `half`
+            graph.register_buffer(name, value)
             with graph.graph.inserting_before(node):
-                kept = graph.graph.get_attr(node.name)
+                kept = graph.graph.get_attr(name)
             kept.meta = dict(node.meta)
             node.replace_all_uses_with(kept)
 
@@ -201,10 +202,8 @@ def _turn_narrow_softmax(graph: GraphModule) -> int:
     """
     narrow = [n for n in graph.graph.nodes if n.target in SOFTMAX and _is_narrow(n)]
     for node in narrow:
-        tensors, (_, *options) = (
-            node.args[: SOFTMAX[node.target]],
-            node.args[SOFTMAX[node.target] :],
-        )
+        count = SOFTMAX[node.target]
+        tensors, options = node.args[:count], node.args[count + 1 :]
         with graph.graph.inserting_before(node):
             turned = [graph.graph.call_function(TURN, (n, 1, 2)) for n in tensors]
             dense = [graph.graph.call_function(aten.contiguous.default, (n,)) for n in turned]

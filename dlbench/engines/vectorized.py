@@ -223,7 +223,8 @@ class _Trainer:
             whole = shape[1] == self.experiment.batch_size
             steps = self.experiment.steps - number
             worth = whole and worth_compiling(self.compiling, len(graph.graph.nodes), steps)
-            self._steps[shape] = (compiled_step if worth else scripted)(graph, arguments)
+            step = compiled_step(graph, arguments) if worth else graph
+            self._steps[shape] = scripted(graph, arguments) if step is graph else step
         with torch.no_grad(), _left_to_fit():
             return self._steps[shape](*arguments)
 

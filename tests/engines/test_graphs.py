@@ -14,6 +14,8 @@ from dlbench.experiment import Experiment
 from dlbench.workloads import digits_mlp
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
 
@@ -94,15 +96,8 @@ def test_an_error_in_a_script_tells_its_cause() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "lion"])
-def test_steps_run_without_python(monkeypatch: pytest.MonkeyPatch, optimizer: str) -> None:
+def test_steps_run_without_python(replaced: Callable[[str], list[bool]], optimizer: str) -> None:
     """The usual steps, whole batches and the rest of an epoch, are scripted."""
-    without = []
-
-    def spy(graph: Any, arguments: Any) -> Any:
-        step = scripted(graph, arguments)
-        without.append(step is not graph)
-        return step
-
-    monkeypatch.setattr("dlbench.engines.vectorized.scripted", spy)
+    without = replaced("scripted")
     train(Experiment(digits_mlp(), optimizer=optimizer, batch_size=1000, steps=3, seeds=2))
     assert without == [True, True]

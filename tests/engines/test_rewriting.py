@@ -137,7 +137,7 @@ def test_large_constants_are_not_kept() -> None:
 )
 def test_narrow_products_are_turned(rows: int, columns: int, *, turned: bool) -> None:
     """A product of many rows and few columns is computed as its transpose, with the same result."""
-    left, right = random(3, rows, 17), random(3, 17, columns)
+    left, right = random(3, rows, 17).double(), random(3, 17, columns).double()
     graph = traced(torch.bmm, left, right)
     assert (rewriting.TURN in operations(graph)) == turned
     torch.testing.assert_close(graph(left, right), torch.bmm(left, right))

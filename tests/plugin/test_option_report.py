@@ -147,8 +147,8 @@ def test_a_report_that_cannot_be_written_fails_the_run_in_a_sentence(
     suite: Suite, *, holds: bool
 ) -> None:
     """What the tests found is told all the same; that the report is missing is not overlooked."""
-    blocked = f"    import pathlib; pathlib.Path('out').touch()\n{BLOCKED.format(holds=holds)}"
-    suite.write(blocked)
+    block = "    import pathlib; pathlib.Path('out').write_text('a file')\n"
+    suite.write(block + BLOCKED.format(holds=holds))
     ran = suite.run("--dlbench-report=out/report")
     ran.result.assert_outcomes(passed=int(holds), failed=int(not holds))
     assert ran.result.ret == pytest.ExitCode.TESTS_FAILED
@@ -156,7 +156,7 @@ def test_a_report_that_cannot_be_written_fails_the_run_in_a_sentence(
         ["the report could not be written to out/report: Not a directory"]
     )
     assert "Traceback" not in ran.output
-    assert suite.path.joinpath("out").is_file()
+    assert suite.path.joinpath("out").read_text(encoding="utf-8") == "a file"
 
 
 def test_a_defect_of_the_page_hides_no_result(
