@@ -22,7 +22,7 @@ from dlbench.report.notebook import (
     notebook,
     sections,
 )
-from dlbench.report.pictures import SCREEN, png
+from dlbench.report.rendering import SCREEN, png
 from dlbench.report.source import source_of
 from dlbench.report.style import Palette, styled
 from dlbench.report.summary import summarized

@@ -11,12 +11,12 @@ from dlbench.history.files import write_atomically
 from dlbench.history.run import decode_png
 from dlbench.report.analysis import analyses, test_of
 from dlbench.report.comparison import MOST_ROWS, effects, gates_in_order, held
-from dlbench.report.figures import drawings
 from dlbench.report.figures.forest import forest
 from dlbench.report.figures.overlay import Both, overlay
 from dlbench.report.formatting import shortened, test_name
 from dlbench.report.page import CURVES, EFFECTS, page
 from dlbench.report.pictures import BUDGET, Album, Picture
+from dlbench.report.rendering import rendered, renderings
 from dlbench.report.style import Palette, styled
 from dlbench.report.summary import anchor_of, summarized
 
@@ -49,19 +49,17 @@ def write(
     handed_in = _handed_in(found, album)
     drawn = {}
     palette = Palette.of(studies)
-    with styled():
-        if against:
-            if on_progress:
-                on_progress(0, len(studies), f"against {against.name}")
+    tell = on_progress or (lambda *_: None)
+    if against:
+        tell(0, len(studies), f"against {against.name}")
+        with styled():
             drawn = _compared(against, album)
-        for done, study in enumerate(studies):
-            if on_progress:
-                on_progress(done, len(studies), study.title)
-            drawn[anchor_of("study", study.key)] = [
-                album.add(drawing, _name(study)) for drawing in drawings(study, palette)
-            ]
-    if on_progress:
-        on_progress(len(studies), len(studies), PAGE)
+    steps = [*(study.title for study in studies), PAGE]
+    tell(0, len(studies), steps[0])
+    pairs = zip(studies, renderings(studies, palette), strict=True)
+    for done, (study, figures) in enumerate(pairs, start=1):
+        drawn[anchor_of("study", study.key)] = [album.add(one, _name(study)) for one in figures]
+        tell(done, len(studies), steps[done])
     html = page(summarized(run, found, against), {"drawn": drawn, "handed_in": handed_in})
     path = folder / PAGE
     write_atomically(path, html.encode())
@@ -76,12 +74,13 @@ def _compared(against: Against, album: Album) -> dict[str, list[Picture]]:
     if any(one.effects for one in notable):
         gates = gates_in_order(frame["gate"])
         drawing = forest(frame, [one.case for one in notable], gates, against.name)
-        pictures[EFFECTS].append(album.add(drawing, "against"))
+        pictures[EFFECTS].append(album.add(rendered(drawing), "against"))
     labels = (shortened(against.name, 40), "this run")
     for one in against.overlaid:
         if one.curves:
             drawing = overlay(Both(one.curves, labels), clean(one.case), cell(one.verdict))
-            pictures[CURVES].append(album.add(drawing, f"against-{one.case.rpartition('::')[2]}"))
+            name = f"against-{one.case.rpartition('::')[2]}"
+            pictures[CURVES].append(album.add(rendered(drawing), name))
     return pictures
 
 

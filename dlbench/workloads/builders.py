@@ -84,13 +84,11 @@ def build_mlp(
     """Return a new model of the kind that `mlp` describes."""
     import keras
 
-    model = keras.Sequential([keras.Input(shape)])
-    if len(shape) > 1:
-        model.add(keras.layers.Flatten())
-    for units in hidden:
-        model.add(keras.layers.Dense(units, activation=activation))
-    model.add(keras.layers.Dense(outputs, activation=output))
-    return model
+    layers = [keras.layers.Flatten()] if len(shape) > 1 else []
+    layers += [keras.layers.Dense(units, activation=activation) for units in hidden]
+    layers += [keras.layers.Dense(outputs, activation=output)]
+    # All at once: `add` would build the whole stack anew for each layer.
+    return keras.Sequential([keras.Input(shape), *layers])
 
 
 def build_cnn(
@@ -104,11 +102,12 @@ def build_cnn(
     """Return a new model of the kind that `cnn` describes."""
     import keras
 
-    model = keras.Sequential([keras.Input(shape)])
     layout = {"data_format": "channels_last"}  # whatever keras.json says: the data have it so
+    layers: list[keras.Layer] = []
     for count in filters:
-        model.add(keras.layers.Conv2D(count, 3, padding="same", activation=activation, **layout))
-        model.add(keras.layers.MaxPooling2D(2, **layout))
-    model.add(keras.layers.Flatten())
-    model.add(keras.layers.Dense(outputs, activation=output))
-    return model
+        layers += [
+            keras.layers.Conv2D(count, 3, padding="same", activation=activation, **layout),
+            keras.layers.MaxPooling2D(2, **layout),
+        ]
+    layers += [keras.layers.Flatten(), keras.layers.Dense(outputs, activation=output)]
+    return keras.Sequential([keras.Input(shape), *layers])

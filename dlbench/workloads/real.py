@@ -6,6 +6,7 @@ measured with 20 seeds, Keras' own `fit`, keras 3.15 and torch 2.13 on one CPU t
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,11 +53,8 @@ def digits_cnn(*, activation: Activation = "relu", filters: Sequence[int] = (8, 
 
 
 def _digits(name: str, shape: tuple[int, ...], model: Callable[[], keras.Model]) -> Workload:
-    from sklearn.datasets import load_digits
-
-    pixels, labels = load_digits(return_X_y=True)
-    x = (pixels / 16).astype(np.float32).reshape(-1, *shape)
-    y = labels.astype(np.int64)
+    pixels, y = _digits_by_sample()
+    x = pixels.reshape(-1, *shape)
     train, validation = _split(len(x))
     return Workload(
         name=name,
@@ -66,6 +64,15 @@ def _digits(name: str, shape: tuple[int, ...], model: Callable[[], keras.Model])
         metrics=["accuracy"],
         target=("val_accuracy", 0.93),
     )
+
+
+@cache
+def _digits_by_sample() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return pixels, shape `(samples, 64)`, and labels: read once, for the file is text."""
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    return (pixels / 16).astype(np.float32), labels.astype(np.int64)
 
 
 def diabetes(*, activation: Activation = "relu", depth: int = 2, width: int = 32) -> Workload:

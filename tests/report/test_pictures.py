@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
-from dlbench.report import pictures
+from dlbench.report import pictures, rendering
 from dlbench.report.figures import Drawing
 from dlbench.report.pictures import Album
+from dlbench.report.rendering import Rendering, rendered
 from dlbench.report.style import canvas, styled
 
 if TYPE_CHECKING:
@@ -20,18 +21,18 @@ if TYPE_CHECKING:
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8) + (40).to_bytes(4, "big") + bytes(20)
 
 
-def drawing(name: str = "one") -> Drawing:
+def figure() -> Rendering:
     """Return a small figure."""
     with styled():
         figure, grid = canvas(width=3, height=2)
         grid[0, 0].plot([1, 2], [3, 4])
-    return Drawing(name, figure, "A caption", "What it says", pd.DataFrame({"x": [1, 2]}))
+        data = pd.DataFrame({"x": [1, 2]})
+        return rendered(Drawing("one", figure, "A caption", "What it says", data))
 
 
 def test_a_figure_is_three_files_and_one_picture(tmp_path: Path) -> None:
     """A figure is kept as PNG, SVG and CSV, and inlined as the same SVG."""
-    with styled():
-        picture = Album(tmp_path).add(drawing(), "Batch size: Ünïcode/../x")
+    picture = Album(tmp_path).add(figure(), "Batch size: Ünïcode/../x")
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == [f"batch-size-n-code-x-one{end}" for end in (".csv", ".png", ".svg")]
     kind, text = picture["source"].split(",")
@@ -44,9 +45,8 @@ def test_a_figure_is_three_files_and_one_picture(tmp_path: Path) -> None:
 
 def test_the_same_figure_is_the_same_file(tmp_path: Path) -> None:
     """Neither dates nor random ids: what did not change does not change its file."""
-    with styled():
-        Album(tmp_path / "a").add(drawing(), "x")
-        Album(tmp_path / "b").add(drawing(), "x")
+    Album(tmp_path / "a").add(figure(), "x")
+    Album(tmp_path / "b").add(figure(), "x")
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 
@@ -69,9 +69,8 @@ def test_beyond_the_budget_a_picture_stands_beside_the_page(tmp_path: Path) -> N
 
 def test_a_large_drawing_is_inlined_as_png(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A drawing with too many strokes is a picture of bounded size instead."""
-    monkeypatch.setattr(pictures, "LARGEST_SVG", 10)
-    with styled():
-        picture = Album(tmp_path).add(drawing(), "x")
+    monkeypatch.setattr(rendering, "LARGEST_SVG", 10)
+    picture = Album(tmp_path).add(figure(), "x")
     assert picture["source"].startswith("data:image/png;base64,")
 
 
@@ -115,6 +114,5 @@ def test_no_figure_stays_open_and_nothing_warns(tmp_path: Path) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with styled():
-            Album(tmp_path).add(drawing(), "x")
+        Album(tmp_path).add(figure(), "x")
     assert plt.get_fignums() == []
