@@ -121,7 +121,7 @@ def test_decision_boundaries(convergence: Convergence) -> None:
     for name, axes in grid.axes_dict.items():
         model = trained(make(activation=name), seed=0, **TO_BE_SEEN)
         right[name] = (model.predict(points, verbose=0).argmax(axis=1) == labels).mean()
-        chance = model.predict(plane, verbose=0)[:, 1].reshape(100, 100)
+        chance = model.predict(plane, batch_size=len(plane), verbose=0)[:, 1].reshape(100, 100)
         axes.contourf(across, up, chance, levels=np.linspace(0, 1, 11), cmap="vlag", alpha=0.8)
         axes.contour(across, up, chance, levels=[0.5], colors="black", linewidths=1)
         axes.scatter(*points.T, c=labels, cmap="vlag", s=7, edgecolors="white", linewidths=0.3)

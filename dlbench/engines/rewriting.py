@@ -24,7 +24,12 @@ TURN = aten.transpose.int
 
 HANDED_ON = {aten.detach.default, aten.alias.default}
 """Operations that return what they are given."""
-RESHAPING = {aten.view.default, aten._unsafe_view.default, aten.expand.default}  # noqa: SLF001 - its name
+RESHAPING = {
+    aten.view.default,
+    aten._unsafe_view.default,  # noqa: SLF001 - its name
+    aten.expand.default,
+    aten.permute.default,
+}
 """Operations that do so where it has the shape asked for."""
 FOLDED_BYTES = 2**18
 """The size up to which a constant is kept, instead of computed at every call: 256 KiB."""
@@ -37,6 +42,10 @@ SOFTMAX = {
     aten._log_softmax_backward_data.default: 2,  # noqa: SLF001 - its name
 }
 """How many of an operation's arguments are tensors; the next one is the dimension."""
+POOLING = {
+    aten.max_pool2d_with_indices.default,
+    aten.max_pool2d_with_indices_backward.default,
+}
 ON_STRIDES = {
     aten.as_strided.default,
     aten.as_strided_.default,
@@ -63,8 +72,8 @@ def rewrite(graph: GraphModule) -> None:
     _hand_on(graph)
     _fold_constants(graph)
     if not _hangs_on_strides(graph):
-        turned = _turn_narrow_products(graph) + _turn_narrow_softmax(graph)
-        if turned:
+        changed = _turn_narrow_products(graph) + _turn_narrow_softmax(graph)
+        if changed + _pool_as_it_lies(graph):
             _let_strides_differ(graph)
     graph.graph.eliminate_dead_code()
     graph.recompile()
@@ -211,6 +220,45 @@ def _turn_narrow_softmax(graph: GraphModule) -> int:
             back = graph.graph.call_function(TURN, (softmax, 1, 2))
         _put(back, node)
     return len(narrow)
+
+
+def _pool_as_it_lies(graph: GraphModule) -> int:
+    """Pool channels that lie side by side, without copying each channel's picture together first.
+
+    PyTorch pools either, and fills a processor's vector with channels where it can. Measured for
+    4,496 pictures of 8 x 8 and 8 channels: 6 ms for the copy and 13 for the pooling, against 2.
+
+    Returns:
+        How many copies were left out.
+    """
+    copies = [
+        node
+        for node in graph.graph.find_nodes(op="call_function", target=aten.clone.default)
+        if _has_channels_side_by_side(node.args[0])
+        and _is_pooled_only(node)
+        and not any(map(_changes_its_inputs, node.args[0].users))
+    ]
+    for node in copies:
+        node.replace_all_uses_with(node.args[0])
+        graph.graph.erase_node(node)
+    return len(copies)
+
+
+def _has_channels_side_by_side(node: Node) -> bool:
+    """Return whether a value of shape (…, channels, height, width) lies so, on a CPU."""
+    value = value_of(node)
+    if value is None or len(value.shape) < 4 or value.device != "cpu":  # noqa: PLR2004 - as said
+        return False
+    channels, _, width = value.shape[-3:]
+    return value.strides[-3:] == (1, width * channels, channels)
+
+
+def _is_pooled_only(node: Node) -> bool:
+    """Return whether a value is, in whatever shape, given to poolings and to nothing else."""
+    return all(
+        user.target in POOLING or (user.target in RESHAPING and _is_pooled_only(user))
+        for user in node.users
+    )
 
 
 def _hangs_on_strides(graph: GraphModule) -> bool:

@@ -160,6 +160,49 @@ def test_narrow_softmax_is_turned(
     torch.testing.assert_close(graph(*arguments), gradient(*arguments))
 
 
+def pooled(pictures: Tensor) -> Tensor:
+    """Return the largest of each 2 x 2, as Keras takes them of pictures of shape (…, channels)."""
+    first = pictures.permute(0, 3, 1, 2).contiguous()
+    return torch.nn.functional.max_pool2d(first, 2).permute(0, 2, 3, 1)
+
+
+def test_pictures_are_pooled_as_they_lie() -> None:
+    """Pooling copies no picture first; ties have the same winner, and the gradient is the same."""
+
+    def step(pictures: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        slope: Tensor = torch.func.grad(lambda x: (pooled(x) * weight).sum())(pictures)
+        return pooled(pictures), slope
+
+    arguments = random(3, 4, 6, 6, 8).mul(2).round(), random(4, 3, 3, 8)
+    many = torch.func.vmap(step, in_dims=(0, None))
+    graph = traced(many, *arguments)
+    assert aten.clone.default not in operations(graph)
+    for returned, expected in zip(graph(*arguments), many(*arguments), strict=True):
+        assert torch.equal(returned, expected)
+
+
+def changed_before_it_is_pooled(pictures: Tensor) -> Tensor:
+    """Change what was copied before the copy is pooled."""
+    first = (pictures + 1).permute(0, 3, 1, 2) + 1
+    copied = first.clone(memory_format=torch.contiguous_format)
+    first.mul_(-1)
+    return torch.nn.functional.max_pool2d(copied, 2) + first.sum()
+
+
+def used_elsewhere(pictures: Tensor) -> Tensor:
+    """Do more with a copy than pool it."""
+    first = pictures.permute(0, 3, 1, 2).contiguous()
+    return torch.nn.functional.max_pool2d(first, 2).sum() + first
+
+
+@pytest.mark.parametrize("function", [changed_before_it_is_pooled, used_elsewhere])
+def test_what_needs_its_copy_keeps_it(function: Callable[[Tensor], Tensor]) -> None:
+    """A copy of what is changed afterwards, or that something else reads, stays."""
+    graph = traced(function, random(4, 6, 6, 8))
+    assert aten.clone.default in operations(graph)
+    assert torch.equal(graph(random(4, 6, 6, 8)), function(random(4, 6, 6, 8)))
+
+
 def test_what_is_turned_may_be_viewed() -> None:
     """Values of other strides reach a view, which needs a copy then, and leave as they would."""
 
