@@ -72,7 +72,8 @@ def test_a_linear_stack_is_one_affine_map(hidden: str) -> None:
     """One matrix and one bias, composed from a trained stack, put out what the stack puts out."""
     digits, widths = workloads.digits_mlp(), [int(width) for width in hidden.split("-")]
     build = workloads.mlp(64, 10, hidden=widths, activation=None)
-    model = trained(Workload(name="stack", model=build, data=digits.data, loss=digits.loss), seed=0)
+    stack = Workload(name="stack", model=build, data=digits.data, loss=digits.loss)
+    model = trained(stack, seed=0, steps=150)
     matrix, bias = np.eye(64), np.zeros(64)
     for layer in model.layers:
         kernel, offset = (values.astype(float) for values in layer.get_weights())
@@ -164,7 +165,9 @@ def test_depth(convergence: Convergence, activation: str, depth: int) -> None:
     network = workloads.digits_mlp(activation=activation, depth=depth)
     runs = convergence(network, learning_rate=0.1, epochs=5)
     if (activation, depth) in {("gelu", 8), ("sigmoid", 4), ("sigmoid", 8)}:
-        assert runs.final("loss").min() >= 2.25  # a guess: ln 10 = 2.303; 100 other seeds: 2.282
+        # A guess: ln 10 = 2.303. Of 1,000 other seeds 7 of gelu's begin to learn, down to 1.93;
+        # in 3,000 draws of 16 no median is below 2.298.
+        assert runs.final("loss").median() >= 2.25
     else:
         assert runs.final("loss").median() <= 1.9  # 3,000 draws of 16 of them: 1.73
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 results_key = pytest.StashKey[dict[str, Counter[str]]]()
+few_key = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -69,16 +70,18 @@ class Replayed:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests whose runs were saved."""
+    """Keep the tests whose runs were saved from enough seeds; some fix how many they take."""
     saved: dict[str, dict[str | None, Runs]] = {}
     for record in read_run(config.getoption("--replay")).records:
         if record["runs"] is not None:
             runs = Runs.from_builtins(record["runs"])
             saved.setdefault(record["case"], {})[record["name"]] = runs
+    count = config.getoption("--replay-seeds")
+    fewest = {case: min(len(runs.seeds) for runs in of.values()) for case, of in saved.items()}
     config.stash[results_key] = {}
-    items[:] = [item for item in items if item.nodeid in saved]
+    config.stash[few_key] = [case for case, seeds in fewest.items() if seeds < 2 * count]
+    items[:] = [item for item in items if fewest.get(item.nodeid, 0) >= 2 * count]
     for item in items:
-        count = config.getoption("--replay-seeds")
         item.stash[replayed_key] = Replayed(saved[item.nodeid], count)
 
 
@@ -120,3 +123,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for message, count in outcomes.most_common():
             if message != "held":
                 terminalreporter.write_line(f"{count:>15} x {message}")
+    for case in terminalreporter.config.stash[few_key]:
+        terminalreporter.write_line(f"too few seeds to draw from: {case}")

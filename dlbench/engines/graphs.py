@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.fx._lazy_graph_module import _use_lazy_graph_module
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_leaves, tree_map, tree_structure, tree_unflatten
 
@@ -41,9 +42,10 @@ def traced(function: Callable[..., Any], *arguments: Any) -> GraphModule:
     """
     # A tracer knows its inputs by identity, and one tensor may be two parts of a state.
     distinct = tree_map(lambda leaf: leaf if leaf is None else leaf.detach(), arguments)
-    with values_described():
+    # Lazily: its Python is written once, when it is first called, and not after each change.
+    with values_described(), _use_lazy_graph_module(True):
         graph = make_fx(function)(*distinct)
-    rewrite(graph)
+        rewrite(graph)
     return graph
 
 

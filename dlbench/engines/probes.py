@@ -77,7 +77,7 @@ class Probed:
     """The same before the last update."""
     start: State
     """The same before the first update."""
-    loss: Callable[[State, slice], Tensor]
+    loss: Callable[[State, slice | Tensor], Tensor]
     """The loss of some of the samples, as a function of the weights."""
     samples: int
     names: list[str]
@@ -85,7 +85,7 @@ class Probed:
     chunk: int = SAMPLES
     """How many samples are taken at a time."""
 
-    def slope(self, rows: slice) -> Callable[[State], State]:
+    def slope(self, rows: slice | Tensor) -> Callable[[State], State]:
         """Return the gradient of the loss of some of the samples, as a function of the weights."""
         found: Callable[[State], State] = torch.func.grad(lambda weights: self.loss(weights, rows))
         return found
@@ -97,6 +97,15 @@ class Probed:
             for rows, share in self._chunks(start, self.samples if stop is None else stop)
         ]
         return [torch.stack(part).sum(dim=0) for part in zip(*parts, strict=True)]
+
+    def gradients(self, parts: int, size: int) -> Tensor:
+        """Return the gradient of each of some parts of the samples, shape `(parts, parameters)`."""
+        if self.chunk < parts * size:
+            each = [flat(self.gradient(at * size, (at + 1) * size)) for at in range(parts)]
+            return torch.stack(each)
+        rows = torch.arange(parts * size, device=self.weights[0].device).view(parts, size)
+        found: Tensor = torch.func.vmap(lambda part: flat(self.slope(part)(self.weights)))(rows)
+        return found
 
     def hessian(self) -> Callable[[Tensor], Tensor]:
         """Return a function: the loss's Hessian times a direction, both of shape `(parameters,)`.
@@ -156,7 +165,7 @@ def read(  # noqa: PLR0913, PLR0917 - a run's three states, and what they are re
     trained = program.trained(state)
     rest, measured = state[len(trained) :], program.metric_state()
 
-    def loss(weights: State, rows: slice) -> Tensor:
+    def loss(weights: State, rows: slice | Tensor) -> Tensor:
         value: Tensor = program.measure([*weights, *rest], measured, *take(data, rows))[0]
         return value
 
@@ -280,9 +289,9 @@ def noise_scale(run: Probed) -> Values:
     if parts < 2:  # noqa: PLR2004
         unknown = torch.full_like(run.weights[0].sum(), math.nan)
         return {"gradient_signal": unknown, "gradient_noise": unknown}
-    slopes = [flat(run.gradient(at * size, (at + 1) * size)) for at in range(parts)]
-    small = torch.stack([slope.square().sum() for slope in slopes]).mean()
-    large = torch.stack(slopes).mean(dim=0).square().sum()
+    slopes = run.gradients(parts, size)
+    small = slopes.square().sum(dim=1).mean()
+    large = slopes.mean(dim=0).square().sum()
     count = parts * size
     return {
         "gradient_signal": (count * large - size * small) / (count - size),

@@ -22,6 +22,7 @@ from dlbench.plugin.collection import (
     keep_few_cases,
 )
 from dlbench.plugin.fixtures import Convergence, Parameters
+from dlbench.plugin.garbage import Garbage
 from dlbench.plugin.gating import Gate
 from dlbench.plugin.interrupts import Interrupts
 from dlbench.plugin.options import Settings, add_options
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from dlbench.experiment import Workload
+
+PARTS = ("session", "gate", "collected", "interrupts", "garbage")
+"""What each run registers as plugins of its own, `dlbench-session` and so on."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,19 +56,15 @@ def pytest_configure(config: pytest.Config) -> None:
     gate = Gate(config, settings)
     session = RunSession(config, settings, gate)
     config.stash[session_key] = session
-    for name, part in (
-        ("session", session),
-        ("gate", gate),
-        ("collected", gate.collected),
-        ("interrupts", Interrupts(config)),
-    ):
+    parts = (session, gate, gate.collected, Interrupts(config), Garbage())
+    for name, part in zip(PARTS, parts, strict=True):
         config.pluginmanager.register(part, f"dlbench-{name}")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Let go of what this run gathered."""
     if session_key in config.stash:
-        for name in ("session", "gate", "collected", "interrupts"):
+        for name in PARTS:
             config.pluginmanager.unregister(name=f"dlbench-{name}")
         del config.stash[session_key]
 

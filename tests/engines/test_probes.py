@@ -112,7 +112,7 @@ def quadratic(curvature: torch.Tensor) -> probes.Probed:
     """Return a run at the optimum of a quadratic loss of a diagonal Hessian."""
     weights = [torch.zeros_like(curvature)]
 
-    def loss(w: list[torch.Tensor], _: slice) -> torch.Tensor:
+    def loss(w: list[torch.Tensor], _: slice | torch.Tensor) -> torch.Tensor:
         return (curvature * w[0] ** 2).sum() / 2
 
     return probes.Probed(weights, weights, weights, loss, SAMPLES, ["w"])
