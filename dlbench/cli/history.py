@@ -67,6 +67,8 @@ def run(options: argparse.Namespace) -> None:
 
     asked = bool(options.cases or options.k)
     meant = selected(options.cases, options.k) if asked else None
+    if len(options.cases) == 1 and not options.k:
+        (meant,) = options.cases
     frame = load_runs((), options.storage, meant, options.metric or (DEFAULT_METRIC, *EXACT))
     found = list(trends(frame, options.metric, by=options.by))
     if options.format == "json":

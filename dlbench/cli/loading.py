@@ -9,9 +9,11 @@ from dlbench.cli.words import shown
 from dlbench.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Sequence
 
     import pandas as pd
+
+    from dlbench.history.loading import Cases
 
 MOST_TOLD = 10
 """How many files that cannot be read are named."""
@@ -20,7 +22,7 @@ MOST_TOLD = 10
 def load_runs(
     names: Sequence[str],
     storage: str | None,
-    cases: Callable[[str], bool] | None,
+    cases: Cases | None,
     metrics: Collection[str] = (),
 ) -> pd.DataFrame:
     """Return the frame of the runs that are named, or of all that a storage holds.
@@ -28,7 +30,7 @@ def load_runs(
     Args:
         names: of saved runs; none means all.
         storage: what `--storage` says.
-        cases: tells by a test's id whether it is asked for.
+        cases: a part of the tests' ids, or a function that tells by an id whether it is asked for.
         metrics: others are left out of a record that has one of these; by default none is.
 
     Raises:

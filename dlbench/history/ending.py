@@ -56,28 +56,24 @@ class Ending:
     parts: Parts | None = None
     """The whole file, where it is of an older schema."""
 
-    def numbers(self, wanted: Callable[[str], bool] | None = None) -> Iterator[tuple[str, object]]:
+    def numbers(
+        self, wanted: Callable[[str], bool] | None = None, part: str = ""
+    ) -> Iterator[tuple[str, object]]:
         """Yield the case and the packed numbers of each record of a packed file.
 
         Args:
             wanted: tells by a test's id whether it is asked for; by default all are.
+            part: what stands in each id that is asked for; other lines need not be looked at.
 
         Raises:
             RecordError: a line is damaged.
         """
         found: dict[str, object] = {}  # of two lines with one key the last counts, as in JSON
-        text, end = self.text, self.text.find(b"\n")
-        while end >= 0:
-            # Only names are copied: of a history of one case all other values are passed over.
-            start = end + 1
-            begin, end = text.find(_BETWEEN, start), text.find(b"\n", start)
-            stop = end if end >= 0 else len(text)
-            whole = start <= begin < stop
-            name = text[start : begin if whole else stop]
+        for line in _lines_with(part, self.text):
+            name, between, value = line.partition(_BETWEEN)
             if wanted is None or wanted(_case(name)):
-                if not whole:
+                if not between:
                     raise RecordError("its numbers are damaged")
-                value = text[begin + len(_BETWEEN) : stop]
                 found[_key(name)] = value.removesuffix(b",").removesuffix(_LAST)
         found |= self.texts
         cases = ((_case_of(key), text) for key, text in found.items())
@@ -133,6 +129,18 @@ def _parsed(parts: Parts) -> Ending:
         return Ending(header, parts.head, parts=parts)
     texts = part_of(header, "numbers", dict)
     return Ending(header, header, texts=texts)
+
+
+def _lines_with(part: str, text: bytes) -> Iterator[bytes]:
+    """Yield the lines in which something stands, the first line end not among them."""
+    # What JSON writes otherwise than it is may be written in several ways.
+    sought = part.encode() if json.dumps(part) == f'"{part}"' else b""
+    at = text.find(sought, 1)
+    while at >= 0:
+        start, end = text.rfind(b"\n", 0, at) + 1, text.find(b"\n", at)
+        stop = end if end >= 0 else len(text)
+        yield text[start:stop]
+        at = text.find(sought, stop + 1)
 
 
 @lru_cache(_KNOWN_NAMES)

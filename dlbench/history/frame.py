@@ -41,19 +41,20 @@ def frame_of(history: History) -> pd.DataFrame:
     described = (
         zip(*(_described(*pair) for pair in pairs), strict=True) if pairs else [()] * len(names)
     )
-    typed = {name: _typed(name, list(of)) for name, of in zip(names, described, strict=True)}
-    records = pd.DataFrame(typed, columns=names)
     layouts: dict[Any, dict[str, Any]] = {}
     rows = [_layout(record, codes, layouts) for _, record in pairs]
-    sizes = [len(found["seed"]) for found in rows]
-    frame = records.take(np.repeat(np.arange(len(rows)), sizes)).reset_index(drop=True)
+    record_of = np.repeat(np.arange(len(rows)), [len(found["seed"]) for found in rows])
+    columns = {
+        name: _typed(name, list(of)).take(record_of)
+        for name, of in zip(names, described, strict=True)
+    }
     for name, known in codes.items():
         joined = _joined((found[name] for found in rows), np.int32)
-        frame[name] = pd.Categorical.from_codes(joined, list(known))
+        columns[name] = pd.Categorical.from_codes(joined, list(known))
     seeds = _joined((found["seed"] for found in rows), np.int64)
-    frame["seed"] = pd.arrays.IntegerArray(seeds, seeds == NO_SEED)
-    frame["value"] = _joined((_values(record) for _, record in pairs), np.float64)
-    frame = frame[list(COLUMNS)]
+    columns["seed"] = pd.arrays.IntegerArray(seeds, seeds == NO_SEED)
+    columns["value"] = _joined((_values(record) for _, record in pairs), np.float64)
+    frame = pd.DataFrame({name: columns[name] for name in COLUMNS}, copy=False)
     frame.attrs["skipped"] = [(str(path), reason) for path, reason in history.skipped]
     return frame
 
@@ -73,9 +74,8 @@ def _described(run: LoadedRun, record: Numbers) -> tuple[Any, ...]:
 
 def _typed(name: str, values: list[Any]) -> Any:
     if name in TIMES:
-        return pd.to_datetime(
-            pd.Series(values, dtype=object), utc=True, errors="coerce", format="ISO8601"
-        )
+        texts = pd.Series(values, dtype=object)
+        return pd.to_datetime(texts, utc=True, errors="coerce", format="ISO8601").array
     if name in FLAGS:
         return np.array(values, dtype=bool)
     if name == "number":
@@ -117,7 +117,8 @@ def _rows(record: Numbers, codes: dict[str, dict[str, int]]) -> dict[str, Any]:
 
 
 def _values(record: Numbers) -> Any:
-    return np.concatenate([np.ravel(record.values), [*record.singles.values()]])
+    values = np.ravel(record.values)
+    return np.concatenate([values, [*record.singles.values()]]) if record.singles else values
 
 
 def _codes(known: dict[str, int], texts: Iterable[str]) -> Any:

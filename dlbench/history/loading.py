@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dlbench.history.head import Head
 
     Array: TypeAlias = NDArray[np.float64]
+    Cases: TypeAlias = Callable[[str], bool] | str
     Where: TypeAlias = "str | Path | Iterable[str | Path | Saved]"
 
 STEPS_TO_TARGET = "steps_to_target"
@@ -91,14 +92,15 @@ class History:
 
 def read_history(
     where: Where | None = None,
-    cases: Callable[[str], bool] | None = None,
+    cases: Cases | None = None,
     metrics: Collection[str] = (),
 ) -> History:
     """Return the numbers of many saved runs.
 
     Args:
         where: a storage folder (by default `.benchmarks`), a file, or the names of saved runs.
-        cases: tells by a test's id whether it is asked for; the others are not even parsed.
+        cases: a part of the tests' ids, which is found fastest, or a function that tells by an id
+            whether it is asked for; the others are not even parsed. By default all are asked for.
         metrics: others are left out of a record that has one of these; by default none is.
 
     Raises:
@@ -106,12 +108,13 @@ def read_history(
         RecordError: a storage that is no folder.
     """
     history = History()
-    wanted = None if cases is None else cache(cases)
+    part = cases if isinstance(cases, str) else ""
+    wanted = _predicate(cases)
     for saved in _chosen(where):
         try:
             ending = read_ending(saved.path)
             head = head_of(ending)
-            records = tuple(_numbers(ending, wanted, metrics))
+            records = tuple(_numbers(ending, wanted, part, metrics))
         except RecordError as error:
             reason = str(error).removeprefix(f"{saved.path}: ")
             history.skipped.append((saved.path, reason))
@@ -127,7 +130,7 @@ def read_history(
 def load(
     where: Where | None = None,
     *,
-    cases: Callable[[str], bool] | None = None,
+    cases: Cases | None = None,
     metrics: Collection[str] = (),
 ) -> pd.DataFrame:
     """Return saved runs as one tidy frame: a row a run, case, metric and seed, oldest run first.
@@ -137,7 +140,8 @@ def load(
 
     Args:
         where: a storage folder (by default `.benchmarks`), a file, or the names of saved runs.
-        cases: tells by a test's id whether it is asked for; by default all are.
+        cases: a part of the tests' ids, or a function that tells by an id whether it is asked for;
+            by default all are.
         metrics: others are left out of a record that has one of these; by default none is.
 
     Raises:
@@ -170,11 +174,18 @@ def _chosen(where: Where | None) -> list[Saved]:
     return list(found.values())
 
 
+def _predicate(cases: Cases | None) -> Callable[[str], bool] | None:
+    if isinstance(cases, str):
+        part = cases
+        return cache(lambda case: part in case)
+    return None if cases is None else cache(cases)
+
+
 def _numbers(
-    ending: Ending, cases: Callable[[str], bool] | None, metrics: Collection[str]
+    ending: Ending, cases: Callable[[str], bool] | None, part: str, metrics: Collection[str]
 ) -> Iterator[Numbers]:
     header = ending.header
-    for case, text in ending.numbers(cases):
+    for case, text in ending.numbers(cases, part):
         kept = unpacked_numbers(text)
         kept["starts"] = digests_of(kept.get("starts"), header)
         yield _checked(case, kept, environment_of(kept, header), metrics)

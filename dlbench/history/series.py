@@ -90,10 +90,7 @@ class Series:
 
     def breaks(self) -> list[int]:
         """Return the runs that cannot stand in one stretch with the one before them."""
-        keys = [
-            self.table[name].map(text_of).to_numpy(dtype=object)
-            for name in (*VERSIONS, "experiment")
-        ]
+        keys = [pd.factorize(self.table[name])[0] for name in (*VERSIONS, "experiment")]
         rows = list(zip(*keys, self.seeds, self.starts, strict=True))
         return [row for row in range(1, len(rows)) if rows[row] != rows[row - 1]]
 
@@ -137,16 +134,14 @@ def series_of(frame: pd.DataFrame, by: Order = "time") -> Series:
     values[runs, columns] = np.where(np.isnan(numbers), np.inf, numbers)
     starts = frame["start"].cat.codes.to_numpy()
     spans = list(zip(firsts, firsts + lengths, strict=True))
-    spreads = [_spread(values[row, columns[slice(*span)]]) for row, span in enumerate(spans)]
-    table[["seeds", "median", "low", "high"]] = spreads
-    table["seeds"] = table["seeds"].astype(int)
+    table = table.assign(**_spreads(values))
     order = _order(table, by)
     whole = Series(
         str(frame["metric"].iloc[0]),
         table,
         values,
-        tuple(tuple(columns[slice(*span)]) for span in spans),
-        tuple(tuple(starts[slice(*span)]) for span in spans),
+        tuple(columns[slice(*span)].tobytes() for span in spans),
+        tuple(starts[slice(*span)].tobytes() for span in spans),
     )
     return whole.take(order)
 
@@ -164,13 +159,19 @@ def text_of(value: object, missing: str = "none") -> str:
     return missing if value is None or value is pd.NA or value != value else str(value)  # noqa: PLR0124 - NaN
 
 
-def _spread(values: Array) -> tuple[int, float, float, float]:
-    """Return how many values there are, their median and quartiles; `inf` counts by its rank."""
-    ordered, count = np.sort(values), len(values)
-    low, high = ordered[(count - 1) // 4], ordered[count - 1 - (count - 1) // 4]
-    first, second = ordered[(count - 1) // 2], ordered[count // 2]
-    middle = first if first == second else first / 2 + second / 2
-    return count, float(middle), float(low), float(high)
+def _spreads(values: Array) -> dict[str, NDArray[Any]]:
+    """Return how many values each row has, their median and quartiles; `inf` counts by its rank."""
+    ordered = np.sort(values, axis=1)  # NaN, which stands for a seed that is not there, comes last
+    counts = (~np.isnan(values)).sum(axis=1)
+    last = counts - 1
+    rows = np.arange(len(values))
+    first, second = ordered[rows, last // 2], ordered[rows, counts // 2]
+    return {
+        "seeds": counts,
+        "median": np.where(first == second, first, first / 2 + second / 2),
+        "low": ordered[rows, last // 4],
+        "high": ordered[rows, last - last // 4],
+    }
 
 
 def _order(table: pd.DataFrame, by: Order) -> list[int]:

@@ -37,7 +37,10 @@ def rows_of(trend: Trend, by: Order) -> list[dict[str, str]]:
     table = trend.table[[*SHOWN, *other]]
     table = table.assign(time=table["time"].dt.strftime("%Y-%m-%d %H:%M"))
     rows = []
-    for place, run in enumerate(table.to_dict("records")):
+    names = list(table)
+    columns = [table[name].tolist() for name in names]  # `to_dict` takes six times as long
+    for place, values in enumerate(zip(*columns, strict=True)):
+        run = dict(zip(names, values, strict=True))
         change = changes.get(place)
         rows.append(
             {

@@ -77,6 +77,10 @@ def test_each_case_is_found_at_the_end(
     for case in CASES:
         asked = [name for name, _ in ending.numbers(lambda one, case=case: one == case)]  # type: ignore[misc]
         assert asked == [case] * (2 if case == CASES[0] else 1)
+        part = case[len(case) // 2 :]
+        named = [name for name, _ in ending.numbers(lambda one, part=part: part in one, part)]  # type: ignore[misc]
+        assert named == [one for one, _ in found if part in one]
+        assert case in named
 
 
 def told(records: Iterable[Numbers]) -> list[Any]:
@@ -147,6 +151,7 @@ def test_what_stands_before_the_end_is_not_looked_at(
         path.write_text(text.replace(f'"{key}": "', broken), encoding="utf-8")
         (skipped,) = read_history([path], lambda case: CASES[1] in case).skipped or [(path, "")]
         assert "damaged" in skipped[1] or CASES[1] not in broken.partition('": ')[0]
+        assert read_history([path], CASES[1]).skipped == [skipped] * bool(skipped[1])
 
 
 def test_a_newer_schema_is_named(document: dict[str, Any], tmp_path: Path) -> None:

@@ -119,10 +119,11 @@ def test_only_cases_that_are_asked_for(save: Save, made: Made) -> None:
     """A run without the case is no error, and not among those passed over."""
     save(1, records=[made[0](CASE, 2, 0.0), made[0]("c.py::test_d", 2, 0.0)])
     save(2, records=[made[0]("c.py::test_d", 2, 0.0)])
-    frame = load(cases=lambda case: case == CASE)
-    assert list(frame["run"].unique()) == ["0001_x"]
-    assert list(frame["case"].unique()) == [CASE]
-    assert frame.attrs["skipped"] == []
+    for cases in (lambda case: case == CASE, CASE, CASE[2:]):
+        frame = load(cases=cases)
+        assert list(frame["run"].unique()) == ["0001_x"]
+        assert list(frame["case"].unique()) == [CASE]
+        assert frame.attrs["skipped"] == []
 
 
 def test_only_metrics_that_are_asked_for(save: Save, made: Made) -> None:
