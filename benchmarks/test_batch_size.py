@@ -104,7 +104,8 @@ def test_fixed_rate(convergence: Convergence, workload: Workload, batch_size: in
     assert runs.final("loss").median() <= highest
     assert smoothest <= runs.oscillation("loss").median() <= roughest
     converged = (runs.regimes == "converged").mean()
-    assert converged == 0 if batch_size == 1 else converged >= 0.9  # 0 and 1 of 100 other seeds
+    # Of 1,000 other seeds none converges at 1, all but 7 at 4, all at 32 and 100.
+    assert converged == 0 if batch_size == 1 else converged >= 0.85
 
 
 # ---- how rough a batch is
