@@ -90,7 +90,9 @@ def test_stability_limit(convergence: Convergence, share_of_limit: float) -> Non
     curvature, directions = np.linalg.eigh(2 / len(inputs) * inputs.T @ inputs)
     rate = share_of_limit * 2 / curvature.max()
     runs = convergence(regression, learning_rate=rate, batch_size="full", steps=50)
-    optimum, squares, *_ = np.linalg.lstsq(inputs, regression.data.train.y.astype(float))
+    optimum, squares, *_ = np.linalg.lstsq(
+        inputs, regression.data.train.y.astype(float), rcond=None
+    )
     shrinking = (1 - rate * curvature) ** (2 * runs.points[:, None])
     for seed, curve in zip(runs.seeds, runs.curves["loss"], strict=True):
         with seeded(seed):

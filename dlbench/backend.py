@@ -25,6 +25,8 @@ from dlbench.errors import BackendError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import torch
+
 OTHER_BACKENDS = ("tensorflow", "jax")
 """Backends whose presence leaves the choice to the user (openvino cannot train)."""
 
@@ -173,8 +175,8 @@ def seeded_generators(seed: int) -> Iterator[None]:
         np.random.seed(seed)  # noqa: NPY002 - user code draws from it
         # What `torch.manual_seed` does, which notes the whole stack for each accelerator not there.
         torch.default_generator.manual_seed(seed)
-        if (accelerator := torch.accelerator.current_accelerator()) is not None:
-            module = torch.get_device_module(accelerator)
+        if (device := accelerator()) is not None:
+            module = torch.get_device_module(device)
             getattr(module, "manual_seed_all", module.manual_seed)(seed)  # MPS is one device
         yield
 
@@ -187,18 +189,26 @@ def kept_generators() -> Iterator[None]:
     import numpy as np
     import torch
 
-    accelerator = torch.accelerator.current_accelerator()
+    device = accelerator()
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
         # PyTorch warns of several devices unless they are named.
         with torch.random.fork_rng(
             range(torch.accelerator.device_count()),
-            device_type=accelerator.type if accelerator else "cuda",
+            device_type=device.type if device else "cuda",
         ):
             yield
     finally:
         random.setstate(python_state)
         np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+def accelerator() -> torch.device | None:
+    """Return the accelerator that is there; PyTorch 2.6 refuses to name one where there is none."""
+    import torch
+
+    there = torch.accelerator.is_available()
+    return torch.accelerator.current_accelerator() if there else None
 
 
 @contextlib.contextmanager

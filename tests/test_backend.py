@@ -648,8 +648,20 @@ def test_an_interrupt_between_epochs_is_not_swallowed() -> None:
 def test_an_accelerator_of_one_device_is_seeded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Apple's has `manual_seed` alone; others seed all their devices."""
     seeds: list[int] = []
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: True)
     monkeypatch.setattr("torch.accelerator.current_accelerator", lambda: torch.device("mps"))
     monkeypatch.setattr("torch.accelerator.device_count", lambda: 0)
     monkeypatch.setattr("torch.mps.manual_seed", seeds.append)
     with backend.seeded_generators(7):
         assert seeds == [7]
+
+
+def test_where_no_accelerator_is_none_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch 2.6 refuses to name one."""
+
+    def refuse() -> None:
+        raise RuntimeError("Cannot access accelerator device when none is available.")
+
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: False)
+    monkeypatch.setattr("torch.accelerator.current_accelerator", refuse)
+    assert backend.accelerator() is None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -81,7 +82,10 @@ def scripted(graph: GraphModule, arguments: tuple[Any, ...]) -> Callable[..., An
     operations = [node for node in graph.graph.nodes if node.op.startswith("call")]
     if not all(map(repeats, operations)) or sum(map(bytes_of, operations)) > SCRIPTED_BYTES:
         return graph
-    if sum(map(bytes_of, graph.graph.find_nodes(op="get_attr"))) > SCRIPTED_CONSTANTS:
+    constants = [
+        attrgetter(str(node.target))(graph) for node in graph.graph.find_nodes(op="get_attr")
+    ]
+    if sum(getattr(one, "nbytes", 0) for one in constants) > SCRIPTED_CONSTANTS:
         return graph
     of_leaves, example = flattened(graph, arguments)
     forms = []

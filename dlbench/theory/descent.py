@@ -57,7 +57,7 @@ def least_squares(inputs: ArrayLike, targets: ArrayLike) -> Quadratic:
     """
     x, y = np.asarray(inputs, dtype=float), np.asarray(targets, dtype=float)
     curvature, directions = np.linalg.eigh(2 / len(x) * x.T @ x)
-    optimum = np.linalg.lstsq(x, y)[0]
+    optimum = np.linalg.lstsq(x, y, rcond=None)[0]
     return Quadratic(curvature, directions, optimum, float(np.mean((x @ optimum - y) ** 2)))
 
 
