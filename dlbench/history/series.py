@@ -182,9 +182,8 @@ def _order(table: pd.DataFrame, by: Order) -> list[int]:
         keys.insert(0, "first", table["committed"])
         names.insert(0, "first")
     elif by != "time":
-        keys.insert(
-            0, "first", table[by].map(lambda value: _version(text_of(value))).astype(object)
-        )
+        versions = [_version(text_of(value)) for value in table[by]]
+        keys.insert(0, "first", pd.Series(versions, dtype=object))
         names.insert(0, "first")
     ordered = keys.sort_values(names, kind="stable", na_position="first")
     return [int(row) for row in ordered.index]
