@@ -313,6 +313,20 @@ def test_a_page_that_cannot_be_written_is_one_line(
     assert capsys.readouterr().err == "dlbench: something else\n"
 
 
+def test_ctrl_c_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever stops a command needs no traceback; the shell is told by the exit code."""
+
+    def write(run: Run, folder: Path, **others: object) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dlbench.report.write_report", write)
+    write_run(Run(records=[RECORD]), Path("run.json"))  # type: ignore[list-item]
+    assert cli.main(["report", "run.json"]) == 130
+    assert capsys.readouterr().err == "\ndlbench: interrupted\n"
+
+
 def test_help_imports_nothing_heavy() -> None:
     """`dlbench --help` answers at once: PyTorch, Keras and NumPy stay where they are."""
     code = (

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 BAD_INPUT = 2
+INTERRUPTED = 130
+"""As shells have it for a command that Ctrl-C ended: 128 and the signal's number."""
 
 COMMANDS = ("params", "report", "compare", "accept", "history", "export")
 """In the order of the help; each is a module here."""
@@ -35,12 +37,12 @@ examples:
   dlbench export --to runs.csv                   every saved number as one tidy table
 
 Training itself runs under pytest: `pytest benchmarks`, `pytest --help` (section dlbench).
-exit codes: 0 done, 2 bad input; of compare, 1 where something got worse.
+exit codes: 0 done, 2 bad input, 130 interrupted; of compare, 1 where something got worse.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 done, 2 bad input, others as the command says.
+    """Run one command and return its exit code: 0 done, 2 bad input, 130 interrupted, 1 as a command says.
 
     Args:
         arguments: the command line without the program's name; by default the process' own.
@@ -63,6 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (DlbenchError, OSError) as error:
         sys.stderr.write(f"dlbench: {shown(_sentence(error), lines=True)}\n")
         return BAD_INPUT
+    except KeyboardInterrupt:
+        sys.stderr.write("\ndlbench: interrupted\n")
+        return INTERRUPTED
     return code
 
 
