@@ -224,8 +224,8 @@ def test_other_tasks(convergence: Convergence, task: str, learning_rate: float) 
     runs = convergence(model, learning_rate=learning_rate, steps=150, seeds=seeds)
     converged = (runs.regimes == "converged").mean()
     if OTHERS[task, learning_rate] == "converges":
-        # 100 other seeds: 0.90 of the convolutional network, 1 of the other.
-        assert converged >= 0.5
+        # Of the convolutional network 174 of 200 other seeds, of the other all of 1,000.
+        assert converged >= 0.35
     else:
         assert converged == 0
         assert runs.failed.all() == (OTHERS[task, learning_rate] == "fails")
