@@ -1,7 +1,13 @@
-"""Ctrl-C in a training: its place in the test, without the arguments of the fifty frames beneath."""
+"""Ctrl-C in a training: its place in the test, without the arguments of the fifty frames beneath.
+
+And without a second's wait at the end: before it lets a process go, Python looks several times for
+cycles among half a million objects, most of them Keras' and PyTorch's.
+"""
 
 from __future__ import annotations
 
+import atexit
+import gc
 from pathlib import Path
 
 import pytest
@@ -11,7 +17,7 @@ DOOR = Path(__file__).with_name("fixtures.py")
 
 
 class Interrupts:
-    """Shortens what pytest tells of an interrupt."""
+    """Shortens what pytest tells of an interrupt, and the way out."""
 
     def __init__(self, config: pytest.Config) -> None:
         # The option is pytest's terminal's, which may be off.
@@ -26,5 +32,7 @@ class Interrupts:
         """
         frames = excinfo.traceback
         doors = [number for number, frame in enumerate(frames) if frame.path == DOOR]
+        if doors:
+            atexit.register(gc.freeze)
         if doors and not self._whole:
             excinfo.traceback = frames[doors[0] - 1 : doors[0]]
