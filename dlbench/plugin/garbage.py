@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 
 import pytest
@@ -18,16 +19,27 @@ class Garbage:
     """
 
     def __init__(self) -> None:
+        self._used = False
         self._set_aside = False
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        """Note the first test that uses dlbench."""
+        self._used = self._used or case_key in item.stash
+
     @pytest.hookimpl(trylast=True)
-    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
-        """After the first test that used dlbench everything is imported."""
+    def pytest_runtest_teardown(self) -> None:
+        """After that test everything is imported."""
         # Who has frozen something already would lose it by our thawing.
-        if not self._set_aside and case_key in item.stash and not gc.get_freeze_count():
+        if self._used and not self._set_aside and not gc.get_freeze_count():
             self._set_aside = True
             gc.collect()
             gc.freeze()
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Let Python take leave at once: at the end it would look through everything several times."""
+        if self._used:
+            atexit.register(gc.freeze)
 
     def pytest_unconfigure(self) -> None:
         """Leave the collector as it was."""

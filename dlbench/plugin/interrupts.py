@@ -1,13 +1,7 @@
-"""Ctrl-C in a training: its place in the test, without the arguments of the fifty frames beneath.
-
-And without a second's wait at the end: before it lets a process go, Python looks several times for
-cycles among half a million objects, most of them Keras' and PyTorch's.
-"""
+"""Ctrl-C in a training: its place in the test, without the arguments of the fifty frames beneath."""
 
 from __future__ import annotations
 
-import atexit
-import gc
 from pathlib import Path
 
 import pytest
@@ -17,7 +11,7 @@ DOOR = Path(__file__).with_name("fixtures.py")
 
 
 class Interrupts:
-    """Shortens what pytest tells of an interrupt, and the way out."""
+    """Shortens what pytest tells of an interrupt."""
 
     def __init__(self, config: pytest.Config) -> None:
         # The option is pytest's terminal's, which may be off.
@@ -32,7 +26,5 @@ class Interrupts:
         """
         frames = excinfo.traceback
         doors = [number for number, frame in enumerate(frames) if frame.path == DOOR]
-        if doors:
-            atexit.register(gc.freeze)
         if doors and not self._whole:
             excinfo.traceback = frames[doors[0] - 1 : doors[0]]

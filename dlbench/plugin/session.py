@@ -8,7 +8,7 @@ import shutil
 import time
 import traceback
 from collections import Counter
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -80,6 +80,7 @@ class RunSession:
         self._complete = False
         self._collected = 0
         self._stopped = False
+        self._interrupted = False
         self._left_out: Counter[str] = Counter()
         self._cargo: dict[str, Cargo] = {}
         self._outcomes: dict[str, str] = {}
@@ -163,6 +164,8 @@ class RunSession:
             self._write_summary()
             if self.settings.report is not None:
                 self._write(self.settings.report, page=ended)
+                if self._interrupted and session.exitstatus == pytest.ExitCode.OK:
+                    session.exitstatus = pytest.ExitCode.INTERRUPTED
         if self._stopped and not self.is_worker:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         saves = self.used and not self.is_worker and saving.is_asked_for(self.config)
@@ -225,7 +228,10 @@ class RunSession:
             self.problems.append(f"the summary could not be written: {what}")
 
     def _write(self, folder: Path, *, page: bool) -> None:
-        """Write `run.json`, and the page unless somebody waits for the end of an interrupted run."""
+        """Write `run.json`, and the page unless somebody waits for the end of an interrupted run.
+
+        Who interrupts the drawing alone learns no less of the tests.
+        """
         from dlbench.history.run import write_run
         from dlbench.report import write_report
 
@@ -233,16 +239,17 @@ class RunSession:
         try:
             run = self.run()
             write_run(run, folder / "run.json")
-            if not page:
+            if page:
+                progress = Progress(self.config)
+                with suppress(KeyboardInterrupt), progress.of("writing the report", "sections"):
+                    self.page = write_report(
+                        run, folder, on_progress=lambda done, total, _: progress.update(done, total)
+                    )
+            if self.page is None:
+                self._interrupted = True
                 file = from_here(self.config, folder / "run.json")
                 self.problems.append(
                     f"interrupted: no page was drawn; dlbench report {file} draws it"
-                )
-                return
-            progress = Progress(self.config)
-            with progress.of("writing the report", "sections"):
-                self.page = write_report(
-                    run, folder, on_progress=lambda done, total, _: progress.update(done, total)
                 )
         except OSError as error:
             self.problems.append(f"{told}: {error.strerror or error}")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
 TEST = """\
 import gc
@@ -36,6 +33,22 @@ def pytest_unconfigure(config):
 """
 
 
+INTERRUPTED = """\
+def test_without():
+    STEP
+
+def test_with(convergence):
+    raise KeyboardInterrupt
+"""
+
+LEAVING = """\
+import atexit
+import gc
+
+atexit.register(lambda: print("set aside:", gc.get_freeze_count() > 10_000))
+"""
+
+
 def last_line(pytester: pytest.Pytester, asserted: str, conftest: str = CONFTEST) -> str:
     """Run the tests in a process of their own; return the last line."""
     pytester.makeconftest(conftest)
@@ -55,3 +68,13 @@ def test_what_somebody_else_froze_is_left_alone(pytester: pytest.Pytester) -> No
     """Nothing is set aside beside it: to thaw ours would thaw theirs."""
     last = last_line(pytester, "0 < after <= before", CONFTEST + "\ngc.freeze()\n")
     assert last == "frozen at the end: True"
+
+
+@pytest.mark.parametrize(("step", "found"), [("pass", True), ("raise KeyboardInterrupt", False)])
+def test_python_takes_leave_at_once(pytester: pytest.Pytester, step: str, found: bool) -> None:
+    """What a process ends with is not searched for cycles, where a test with dlbench is interrupted."""
+    pytester.makeconftest(LEAVING)
+    pytester.makepyfile(INTERRUPTED.replace("STEP", step))
+    result = pytester.runpytest_subprocess()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert result.outlines[-1] == f"set aside: {found}"

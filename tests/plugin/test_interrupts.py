@@ -18,14 +18,6 @@ def test_own():
 """
 
 
-CONFTEST = """\
-import atexit
-import gc
-
-atexit.register(lambda: print("set aside:", gc.get_freeze_count() > 10_000))
-"""
-
-
 def line_of(word: str) -> int:
     """Return the number of the line with a remark."""
     return next(n for n, line in enumerate(TEST.splitlines(), start=1) if word in line)
@@ -51,12 +43,3 @@ def test_other_tests_are_left_alone(pytester: pytest.Pytester) -> None:
     path = pytester.makepyfile(TEST)
     result = pytester.runpytest_subprocess("-k", "test_own")
     result.stdout.fnmatch_lines([f"*{path.name}:{line_of('raise')}: KeyboardInterrupt"])
-
-
-@pytest.mark.parametrize(("test", "found"), [("test_it", True), ("test_own", False)])
-def test_python_takes_leave_at_once(pytester: pytest.Pytester, test: str, found: bool) -> None:
-    """What the process ends with is not searched for cycles, where a training was interrupted."""
-    pytester.makeconftest(CONFTEST)
-    pytester.makepyfile(TEST)
-    result = pytester.runpytest_subprocess("-k", test)
-    assert result.outlines[-1] == f"set aside: {found}"

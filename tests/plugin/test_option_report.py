@@ -216,3 +216,21 @@ def test_the_page_of_a_real_run(folder: Folder) -> None:
     for text in ("A tiny analysis", "Two classes that a line parts.", "A line is enough."):
         assert text in page
     assert "report: report/index.html" in done.stdout
+
+
+def test_ctrl_c_while_the_page_is_drawn(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests have ended: what they found is told and kept, and how the page is drawn after all."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dlbench.report.write_report", interrupted)
+    suite.write(LOOP)
+    ran = suite.run("--dlbench-report")
+    ran.result.assert_outcomes(passed=1)
+    assert ran.result.ret == pytest.ExitCode.INTERRUPTED
+    assert "interrupted: no page was drawn; dlbench report report/run.json draws it" in ran.output
+    assert files(suite.path) == ["report/run.json", "test_tiny.py"]
+    session = read_run(suite.path / "report" / "run.json").session
+    assert session is not None
+    assert session["complete"] is True
