@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import threading
+import time
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -60,10 +64,31 @@ def renderings(studies: Sequence[Study], palette: Palette) -> Iterator[list[Rend
     if processes > 1:
         # Loky's processes import neither the program that calls this nor what it imported.
         pool = joblib.Parallel(n_jobs=processes, return_as="generator", max_nbytes=None)
-        yield from pool(joblib.delayed(_of_study)(study, palette) for study in studies)
+        drawn = joblib.delayed(_elsewhere)
+        yield from pool(drawn(study, palette, os.getpid()) for study in studies)
     else:
         for study in studies:
             yield _of_study(study, palette)
+
+
+def _elsewhere(study: Study, palette: Palette, parent: int) -> list[Rendering]:
+    end_with(parent)
+    return _of_study(study, palette)
+
+
+@cache
+def end_with(parent: int) -> None:
+    """Let this process end when the one that started it is gone.
+
+    Killed, it can tell its processes nothing, and they would wait for ever for it to take a figure.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _of_study(study: Study, palette: Palette) -> list[Rendering]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import joblib
@@ -55,6 +57,27 @@ def test_what_goes_wrong_elsewhere_is_raised_here(some: list[Study]) -> None:
     palette = Palette.of(some[1:])
     with pytest.raises(KeyError, match="x"):
         list(rendering.renderings(some, palette))
+
+
+LEFT_ALONE = """\
+import os, subprocess, sys
+child = "import os, sys, threading; from dlbench.report.rendering import end_with;" \\
+    "end_with(int(sys.argv[1])); print('drawing', flush=True); threading.Event().wait()"
+process = subprocess.Popen([sys.executable, "-c", child, str(os.getpid())], stdout=subprocess.PIPE)
+print(process.stdout.readline().decode(), process.pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows gives an orphan no other parent")
+def test_a_process_ends_with_the_one_that_started_it() -> None:
+    """Killed in the middle of a report, it leaves none behind that would wait for ever."""
+    # Its process holds the same stderr: this returns when both are gone.
+    done = subprocess.run(
+        [sys.executable, "-c", LEFT_ALONE], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.startswith("drawing")
+    assert done.returncode == -9
 
 
 def test_few_studies_start_no_process(some: list[Study], monkeypatch: pytest.MonkeyPatch) -> None:
