@@ -3,7 +3,7 @@
 A pytest plugin. First train the suite from many seeds that it does not use, then replay:
 
     pytest benchmarks -p benchmarks.internals.replay --dlbench-seeds=1000-1999 --dlbench-report=wide
-    pytest benchmarks -p benchmarks.internals.replay --replay=wide/run.json
+    pytest benchmarks -p benchmarks.internals.replay --replay=wide/run.json --dlbench-report=replayed
 
 The first trains from all of these seeds where a test asks for few, too. In the second nothing is trained:
 each test's body runs again and again, and each call of `convergence` returns 16 of the saved seeds, or as
@@ -100,6 +100,10 @@ class Widened:
         """Train without regard to `seeds`."""
         return self._convergence.sweep(*args, **options | {"seeds": None})
 
+    def record(self, *args: Any, **options: Any) -> Runs:
+        """Train without regard to `seeds`."""
+        return self._convergence.record(*args, **options | {"seeds": None})
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -114,7 +118,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     count = config.getoption("--replay-seeds")
     fewest = {case: min(len(runs.seeds) for runs in of.values()) for case, of in saved.items()}
     config.stash[results_key] = {}
-    config.stash[few_key] = [case for case, seeds in fewest.items() if seeds < 2 * count]
+    config.stash[few_key] = [
+        item.nodeid for item in items if fewest.get(item.nodeid, 2 * count) < 2 * count
+    ]
     items[:] = [item for item in items if fewest.get(item.nodeid, 0) >= 2 * count]
     for item in items:
         item.stash[replayed_key] = Replayed(saved[item.nodeid], count)

@@ -42,7 +42,7 @@ exit codes: 0 done, 2 bad input, 130 interrupted; of compare, 1 where something 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 done, 2 bad input, 130 interrupted, 1 as a command says.
+    """Run one command and return its exit code, as `--help` lists them.
 
     Args:
         arguments: the command line without the program's name; by default the process' own.

@@ -66,9 +66,9 @@ def run(options: argparse.Namespace) -> None:
     from dlbench.history.trend import DEFAULT_METRIC, trends
 
     asked = bool(options.cases or options.k)
-    meant = selected(options.cases, options.k) if asked else None
-    if len(options.cases) == 1 and not options.k:
-        (meant,) = options.cases
+    alone = len(options.cases) == 1 and not options.k
+    chosen = options.cases[0] if alone else selected(options.cases, options.k)
+    meant = chosen if asked else None
     frame = load_runs((), options.storage, meant, options.metric or (DEFAULT_METRIC, *EXACT))
     found = list(trends(frame, options.metric, by=options.by))
     if options.format == "json":

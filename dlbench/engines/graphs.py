@@ -85,7 +85,9 @@ def scripted(graph: GraphModule, arguments: tuple[Any, ...]) -> Callable[..., An
     constants = [
         attrgetter(str(node.target))(graph) for node in graph.graph.find_nodes(op="get_attr")
     ]
-    if sum(getattr(one, "nbytes", 0) for one in constants) > SCRIPTED_CONSTANTS:
+    if not all(isinstance(one, Tensor) and one.layout is torch.strided for one in constants):
+        return graph
+    if sum(one.nbytes for one in constants) > SCRIPTED_CONSTANTS:
         return graph
     of_leaves, example = flattened(graph, arguments)
     forms = []

@@ -21,6 +21,7 @@ weights.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -100,12 +101,16 @@ class Probed:
 
     def gradients(self, parts: int, size: int) -> Tensor:
         """Return the gradient of each of some parts of the samples, shape `(parts, parameters)`."""
-        if self.chunk < parts * size:
-            each = [flat(self.gradient(at * size, (at + 1) * size)) for at in range(parts)]
-            return torch.stack(each)
-        rows = torch.arange(parts * size, device=self.weights[0].device).view(parts, size)
-        found: Tensor = torch.func.vmap(lambda part: flat(self.slope(part)(self.weights)))(rows)
-        return found
+        if parts * size <= self.chunk:
+            rows = torch.arange(parts * size, device=self.weights[0].device).view(parts, size)
+            at_once = torch.func.vmap(lambda part: flat(self.slope(part)(self.weights)))
+            with contextlib.suppress(
+                RuntimeError
+            ):  # a layer that looks at its inputs, as `fit` may
+                found: Tensor = at_once(rows)
+                return found
+        each = [flat(self.gradient(at * size, (at + 1) * size)) for at in range(parts)]
+        return torch.stack(each)
 
     def hessian(self) -> Callable[[Tensor], Tensor]:
         """Return a function: the loss's Hessian times a direction, both of shape `(parameters,)`.

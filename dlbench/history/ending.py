@@ -132,7 +132,7 @@ def _parsed(parts: Parts) -> Ending:
 
 
 def _lines_with(part: str, text: bytes) -> Iterator[bytes]:
-    """Yield the lines in which something stands, the first line end not among them."""
+    """Yield the lines of a text in which something stands; the text begins with a line end."""
     # What JSON writes otherwise than it is may be written in several ways.
     sought = part.encode() if json.dumps(part) == f'"{part}"' else b""
     at = text.find(sought, 1)

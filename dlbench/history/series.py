@@ -90,7 +90,8 @@ class Series:
 
     def breaks(self) -> list[int]:
         """Return the runs that cannot stand in one stretch with the one before them."""
-        keys = [pd.factorize(self.table[name])[0] for name in (*VERSIONS, "experiment")]
+        texts = self.table[[*VERSIONS, "experiment"]].astype(object).fillna(text_of(None))
+        keys = [pd.factorize(texts[name])[0] for name in texts]
         rows = list(zip(*keys, self.seeds, self.starts, strict=True))
         return [row for row in range(1, len(rows)) if rows[row] != rows[row - 1]]
 

@@ -18,7 +18,7 @@ from dlbench.report.figures import drawings
 from dlbench.report.style import styled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from dlbench.report.figures import Drawing
     from dlbench.report.study import Study
@@ -51,7 +51,9 @@ class Rendering:
     """A smaller PNG, to be inlined where the SVG has too many strokes."""
 
 
-def renderings(studies: Sequence[Study], palette: Palette) -> Iterator[list[Rendering]]:
+def renderings(
+    studies: Sequence[Study], palette: Palette
+) -> Generator[list[Rendering], None, None]:
     """Yield the figures of each study, in order; of many studies several are drawn at once.
 
     Args:
@@ -59,16 +61,22 @@ def renderings(studies: Sequence[Study], palette: Palette) -> Iterator[list[Rend
         palette: of the whole run.
     """
     import joblib
+    from joblib.externals.loky import BrokenProcessPool
 
+    done = 0
     processes = min(joblib.cpu_count(), len(studies) // A_PROCESS)
     if processes > 1:
         # Loky's processes import neither the program that calls this nor what it imported.
-        pool = joblib.Parallel(n_jobs=processes, return_as="generator", max_nbytes=None)
+        pool = joblib.Parallel(processes, "loky", return_as="generator", max_nbytes=None)
         drawn = joblib.delayed(_elsewhere)
-        yield from pool(drawn(study, palette, os.getpid()) for study in studies)
-    else:
-        for study in studies:
-            yield _of_study(study, palette)
+        try:
+            for figures in pool(drawn(study, palette, os.getpid()) for study in studies):
+                done += 1
+                yield figures
+        except BrokenProcessPool:  # one was killed, as for its memory: the rest is drawn here
+            pass
+    for study in studies[done:]:
+        yield _of_study(study, palette)
 
 
 def _elsewhere(study: Study, palette: Palette, parent: int) -> list[Rendering]:

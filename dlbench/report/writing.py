@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -56,10 +57,10 @@ def write(
             drawn = _compared(against, album)
     steps = [*(study.title for study in studies), PAGE]
     tell(0, len(studies), steps[0])
-    pairs = zip(studies, renderings(studies, palette), strict=True)
-    for done, (study, figures) in enumerate(pairs, start=1):
-        drawn[anchor_of("study", study.key)] = [album.add(one, _name(study)) for one in figures]
-        tell(done, len(studies), steps[done])
+    with closing(renderings(studies, palette)) as rendered:
+        for done, (study, figures) in enumerate(zip(studies, rendered, strict=True), start=1):
+            drawn[anchor_of("study", study.key)] = [album.add(one, _name(study)) for one in figures]
+            tell(done, len(studies), steps[done])
     html = page(summarized(run, found, against), {"drawn": drawn, "handed_in": handed_in})
     path = folder / PAGE
     write_atomically(path, html.encode())

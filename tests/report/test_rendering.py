@@ -45,7 +45,9 @@ def test_other_processes_draw_the_same_bytes(
 ) -> None:
     """However many processes draw, every figure is the same to the byte, and in its place."""
     palette = Palette.of(some)
-    elsewhere = list(rendering.renderings(some, palette))
+    with monkeypatch.context() as patched:
+        patched.setattr(rendering, "_of_study", None)  # here, and not in the other processes
+        elsewhere = list(rendering.renderings(some, palette))
     monkeypatch.setattr(rendering, "A_PROCESS", len(some) + 1)
     assert elsewhere == list(rendering.renderings(some, palette))
     assert [bool(figures) for figures in elsewhere] == [True] * 3
@@ -57,6 +59,19 @@ def test_what_goes_wrong_elsewhere_is_raised_here(some: list[Study]) -> None:
     palette = Palette.of(some[1:])
     with pytest.raises(KeyError, match="x"):
         list(rendering.renderings(some, palette))
+
+
+@pytest.mark.usefixtures("several_processes")
+def test_what_a_killed_process_leaves_is_drawn_here(
+    some: list[Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that is short of memory costs no figure."""
+    palette = Palette.of(some)
+    monkeypatch.setattr(rendering, "_elsewhere", lambda *_: os._exit(9))
+    drawn = []
+    monkeypatch.setattr(rendering, "_of_study", lambda study, _: drawn.append(study))
+    assert list(rendering.renderings(some, palette)) == [None] * 3
+    assert drawn == some
 
 
 LEFT_ALONE = """\
