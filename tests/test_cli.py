@@ -295,36 +295,34 @@ def test_a_folder_is_no_run(capsys: pytest.CaptureFixture[str], here: Path) -> N
     assert capsys.readouterr().err.startswith("dlbench: report: ")
 
 
-def test_a_page_that_cannot_be_written_is_one_line(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (
+            OSError(28, "No space left on device", "out/index.html"),
+            2,
+            "dlbench: out/index.html: No space left on device\n",
+        ),
+        (OSError("something else"), 2, "dlbench: something else\n"),
+        (KeyboardInterrupt(), 130, "\ndlbench: interrupted\n"),
+    ],
+)
+def test_a_page_that_is_not_written_is_one_line(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    code: int,
+    told: str,
 ) -> None:
-    """What the system refuses is told with the place, where it names one."""
+    """What the system refuses is told with the place, where it names one; Ctrl-C without a traceback."""
 
     def write(run: Run, folder: Path, **others: object) -> Path:
         raise error
 
     monkeypatch.setattr("dlbench.report.write_report", write)
     write_run(Run(records=[RECORD]), Path("run.json"))  # type: ignore[list-item]
-    error = OSError(28, "No space left on device", "out/index.html")
-    assert cli.main(["report", "run.json"]) == 2
-    assert capsys.readouterr().err == "dlbench: out/index.html: No space left on device\n"
-    error = OSError("something else")
-    assert cli.main(["report", "run.json"]) == 2
-    assert capsys.readouterr().err == "dlbench: something else\n"
-
-
-def test_ctrl_c_is_one_line(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever stops a command needs no traceback; the shell is told by the exit code."""
-
-    def write(run: Run, folder: Path, **others: object) -> Path:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("dlbench.report.write_report", write)
-    write_run(Run(records=[RECORD]), Path("run.json"))  # type: ignore[list-item]
-    assert cli.main(["report", "run.json"]) == 130
-    assert capsys.readouterr().err == "\ndlbench: interrupted\n"
+    assert cli.main(["report", "run.json"]) == code
+    assert capsys.readouterr().err == told
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dlbench.history.loading import Cases
     from dlbench.history.series import Order
     from dlbench.history.trend import Trend
 
@@ -66,9 +67,11 @@ def run(options: argparse.Namespace) -> None:
     from dlbench.history.trend import DEFAULT_METRIC, trends
 
     asked = bool(options.cases or options.k)
-    alone = len(options.cases) == 1 and not options.k
-    chosen = options.cases[0] if alone else selected(options.cases, options.k)
-    meant = chosen if asked else None
+    meant: Cases | None = None
+    if len(options.cases) == 1 and not options.k:
+        (meant,) = options.cases  # other lines of a file need not be looked at then
+    elif asked:
+        meant = selected(options.cases, options.k)
     frame = load_runs((), options.storage, meant, options.metric or (DEFAULT_METRIC, *EXACT))
     found = list(trends(frame, options.metric, by=options.by))
     if options.format == "json":

@@ -104,9 +104,8 @@ class Probed:
         if parts * size <= self.chunk:
             rows = torch.arange(parts * size, device=self.weights[0].device).view(parts, size)
             at_once = torch.func.vmap(lambda part: flat(self.slope(part)(self.weights)))
-            with contextlib.suppress(
-                RuntimeError
-            ):  # a layer that looks at its inputs, as `fit` may
+            # A layer that looks at its inputs is trained by `fit`, and lets no batches be batched.
+            with contextlib.suppress(RuntimeError):
                 found: Tensor = at_once(rows)
                 return found
         each = [flat(self.gradient(at * size, (at + 1) * size)) for at in range(parts)]

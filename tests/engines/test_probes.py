@@ -118,6 +118,22 @@ def quadratic(curvature: torch.Tensor) -> probes.Probed:
     return probes.Probed(weights, weights, weights, loss, SAMPLES, ["w"])
 
 
+def test_gradients_of_a_layer_that_looks_at_its_inputs() -> None:
+    """Where batches cannot be taken at once they are taken one by one."""
+    looked = []
+    values = torch.arange(6.0)
+
+    def loss(w: list[torch.Tensor], rows: slice | torch.Tensor) -> torch.Tensor:
+        batch = values[rows]
+        looked.append(bool(batch.sum() > 0))
+        return (batch.mean() * w[0]).sum()
+
+    weights = [torch.ones(2)]
+    run = probes.Probed(weights, weights, weights, loss, 6, ["w"])
+    assert run.gradients(3, 2).tolist() == [[0.5, 0.5], [2.5, 2.5], [4.5, 4.5]]
+    assert looked == [True] * 3
+
+
 @pytest.mark.parametrize("build", [dense, linear, normalized, wrapped])
 def test_sharpness(build: Callable[[], keras.Model]) -> None:
     """It is the largest eigenvalue of the Hessian, row by row from autograd, in every model."""
