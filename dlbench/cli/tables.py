@@ -141,29 +141,34 @@ def _aligned(rows: Sequence[dict[str, str]], width: int, *, color: bool) -> list
     """
     names = list(rows[0])
     cells = [names, *([shown(text) for text in row.values()] for row in rows)]
-    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    sizes = [[cell_len(text) for text in row] for row in cells]
+    widths = [max(column) for column in zip(*sizes, strict=True)]
     excess = sum(widths) + len(widths) - 1 - width
     for place in sorted(range(len(names)), key=lambda place: -widths[place]):
         if excess > 0 and names[place] in FLEXIBLE:
             cut = min(excess, max(widths[place] - NARROWEST, 0))
             widths[place] -= cut
             excess -= cut
+    lefts = [name in LEFT for name in names]
     lines = []
-    for row in cells:
+    for row, lengths in zip(cells, sizes, strict=True):
         broken = [
-            [text] if cell_len(text) <= wide else textwrap.wrap(text, wide)
-            for text, wide in zip(row, widths, strict=True)
+            [(text, size)] if size <= wide else _wrapped(text, wide)
+            for text, size, wide in zip(row, lengths, widths, strict=True)
         ]
         red = color and any(text.endswith(", worse") for text in row)
-        for parts in zip_longest(*broken, fillvalue=""):
-            padded = [_padded(*cell) for cell in zip(parts, widths, names, strict=True)]
-            lines.append(f"{RED}{' '.join(padded)}{PLAIN}" if red else " ".join(padded))
+        for parts in zip_longest(*broken, fillvalue=("", 0)):
+            line = " ".join(
+                text + " " * (wide - size) if left else " " * (wide - size) + text
+                for (text, size), wide, left in zip(parts, widths, lefts, strict=True)
+            )
+            lines.append(f"{RED}{line}{PLAIN}" if red else line)
     return lines
 
 
-def _padded(text: str, width: int, name: str) -> str:
-    spaces = " " * (width - cell_len(text))
-    return text + spaces if name in LEFT else spaces + text
+def _wrapped(text: str, width: int) -> list[tuple[str, int]]:
+    """Return a text in lines of a width, each with its own."""
+    return [(line, cell_len(line)) for line in textwrap.wrap(text, width)]
 
 
 def _piped(rows: Sequence[dict[str, str]]) -> str:

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from dlbench.errors import RecordError
 from dlbench.history.files import read_last
 from dlbench.history.reading import part_of, read_parts, schema_checked
+from dlbench.plain import loads_fast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,6 +42,28 @@ _KNOWN_NAMES = 2**16
 """The same cases stand in most files of a history."""
 
 
+class Wanted:
+    """Which tests are asked for."""
+
+    def __init__(self, cases: Callable[[str], bool] | str = "") -> None:
+        """Ask for tests.
+
+        Args:
+            cases: what stands in their ids, which is found fastest, or what tells by an id.
+        """
+        part = cases if isinstance(cases, str) else ""
+        # What JSON writes otherwise than it is may be written in several ways.
+        self.sought = part.encode() if json.dumps(part) == f'"{part}"' else b""
+        """Stands in the line of each that is asked for; others need not be looked at."""
+        self.has: Callable[[str], bool] = (
+            (lambda case: part in case) if isinstance(cases, str) else cache(cases)
+        )
+        """Tells by an id whether the test is asked for."""
+
+
+EVERY = Wanted()
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """What a saved file says of itself and, packed, of its records."""
@@ -56,28 +79,24 @@ class Ending:
     parts: Parts | None = None
     """The whole file, where it is of an older schema."""
 
-    def numbers(
-        self, wanted: Callable[[str], bool] | None = None, part: str = ""
-    ) -> Iterator[tuple[str, object]]:
-        """Yield the case and the packed numbers of each record of a packed file.
-
-        Args:
-            wanted: tells by a test's id whether it is asked for; by default all are.
-            part: what stands in each id that is asked for; other lines need not be looked at.
+    def numbers(self, wanted: Wanted = EVERY) -> Iterator[tuple[str, object]]:
+        """Yield the case and the packed numbers of each record that is asked for in a packed file.
 
         Raises:
             RecordError: a line is damaged.
         """
-        found: dict[str, object] = {}  # of two lines with one key the last counts, as in JSON
-        for line in _lines_with(part, self.text):
+        # Of two lines with one key the last counts, as in JSON.
+        found = {_apart(key): text for key, text in self.texts.items()}
+        for line in _lines_with(wanted.sought, self.text):
             name, between, value = line.partition(_BETWEEN)
-            if wanted is None or wanted(_case(name)):
+            label = _label(name)
+            if wanted.has(label[1]):
                 if not between:
                     raise RecordError("its numbers are damaged")
-                found[_key(name)] = value.removesuffix(b",").removesuffix(_LAST)
-        found |= self.texts
-        cases = ((_case_of(key), text) for key, text in found.items())
-        return ((case, text) for case, text in cases if wanted is None or wanted(case))
+                found[label] = value.removesuffix(b",").removesuffix(_LAST)
+        for (_, case), text in found.items():
+            if wanted.has(case):
+                yield case, text
 
 
 def read_ending(path: Path) -> Ending:
@@ -114,7 +133,7 @@ def _by_lines(text: bytes) -> Ending | None:
         return None
     rest = text[start : begin - len(_NUMBERS)].removesuffix(b",")
     try:
-        header = json.loads((b"{" + rest + b"}").decode())
+        header: Any = loads_fast(b"{" + rest + b"}")
     except (ValueError, RecursionError):
         return None
     if not isinstance(header.get("environments"), list):  # the part of another plugin
@@ -131,10 +150,8 @@ def _parsed(parts: Parts) -> Ending:
     return Ending(header, header, texts=texts)
 
 
-def _lines_with(part: str, text: bytes) -> Iterator[bytes]:
+def _lines_with(sought: bytes, text: bytes) -> Iterator[bytes]:
     """Yield the lines of a text in which something stands; the text begins with a line end."""
-    # What JSON writes otherwise than it is may be written in several ways.
-    sought = part.encode() if json.dumps(part) == f'"{part}"' else b""
     at = text.find(sought, 1)
     while at >= 0:
         start, end = text.rfind(b"\n", 0, at) + 1, text.find(b"\n", at)
@@ -144,21 +161,16 @@ def _lines_with(part: str, text: bytes) -> Iterator[bytes]:
 
 
 @lru_cache(_KNOWN_NAMES)
-def _case(name: bytes) -> str:
-    """Return the case at the beginning of a line."""
-    return _case_of(_key(name))
-
-
-@lru_cache(_KNOWN_NAMES)
-def _key(name: bytes) -> str:
-    """Return the key at the beginning of a line, whose last quotation mark is missing."""
+def _label(name: bytes) -> tuple[str, str]:
+    """Return the place and the case at the beginning of a line, whose last quotation mark is missing."""
     try:
-        key = json.loads(name[len(_LINE) - 1 :] + _LAST)
+        key = loads_fast(name[len(_LINE) - 1 :] + _LAST)
     except ValueError as error:
         raise RecordError(f"its numbers are damaged: {error}") from error
-    return str(key)
+    return _apart(str(key))
 
 
-def _case_of(key: str) -> str:
-    """Return the case in a key of `numbers`, behind the record's place."""
-    return key.partition(" ")[2]
+def _apart(key: str) -> tuple[str, str]:
+    """Return the place and the case that a key of `numbers` holds."""
+    place, _, case = key.partition(" ")
+    return place, case

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dlbench.history.ending import read_ending
 
@@ -19,8 +18,7 @@ UNKNOWN = frozenset({"unversioned", "unknown", "(unknown)", "(detached head)"})
 RED = frozenset({"failed", "error", "interrupted"})
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """A saved file's own account; nothing of its cases."""
 
     time: str
@@ -82,7 +80,8 @@ def _utc(value: object) -> str:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
         if moment is None:
             return ""
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return aware.astimezone(UTC).isoformat(timespec="seconds")
+        if moment.tzinfo is not UTC:
+            moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment.isoformat(timespec="seconds")
     except (ValueError, OverflowError):
         return ""

@@ -31,15 +31,16 @@ import numpy as np
 
 from dlbench.errors import RecordError
 from dlbench.history.record import KEY, SCHEMA
-from dlbench.plain import to_plain
+from dlbench.plain import loads_fast, to_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import TypeAlias
 
     from numpy.typing import NDArray
 
     Array: TypeAlias = NDArray[Any]
+    Parse: TypeAlias = Callable[[bytes], Any]
 
 IN_SIGHT = ("outcome", "message")
 """The fields that stay readable."""
@@ -132,7 +133,7 @@ def unpack(stored: object, header: Mapping[str, Any], dictionary: bytes) -> obje
     if not isinstance(stored, dict) or "packed" not in stored:
         return stored
     record = _json(_inflated(_bytes(stored["packed"]), dictionary, MOST_TEXT))
-    numbers = unpacked_numbers(_text_of(stored, header))
+    numbers = unpacked_numbers(_text_of(stored, header), json.loads)
     record |= {name: stored.get(name) for name in IN_SIGHT}
     record |= {name: numbers.get(name) for name in TOLD}
     record["environment"] = environment_of(numbers, header)
@@ -147,7 +148,7 @@ def unpack(stored: object, header: Mapping[str, Any], dictionary: bytes) -> obje
     return record
 
 
-def unpacked_numbers(text: object) -> dict[str, Any]:
+def unpacked_numbers(text: object, parse: Parse = loads_fast) -> dict[str, Any]:
     """Return what a packed record's `numbers` hold.
 
     They are `outcome`, the fields `TOLD`, `seeds`, `starts` and `metrics`, and what `summary_of` adds.
@@ -155,7 +156,7 @@ def unpacked_numbers(text: object) -> dict[str, Any]:
     Raises:
         RecordError: the text is damaged.
     """
-    return _json(_inflated(_bytes(text), KNOWN, MOST_TEXT))
+    return _json(_inflated(_bytes(text), KNOWN, MOST_TEXT), parse)
 
 
 def environment_of(numbers: Mapping[str, Any], header: Mapping[str, Any]) -> Any:
@@ -350,9 +351,9 @@ def _text(value: object) -> bytes:
     return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _json(text: bytes) -> dict[str, Any]:
+def _json(text: bytes, parse: Parse = json.loads) -> dict[str, Any]:
     try:
-        value = json.loads(text.decode())
+        value = parse(text)
     except (ValueError, RecursionError) as error:
         raise RecordError(f"a packed record is damaged: {error}") from error
     if not isinstance(value, dict):

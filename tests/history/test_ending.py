@@ -11,7 +11,7 @@ import pytest
 from dlbench.errors import RecordError
 from dlbench.history import ending as module
 from dlbench.history import read_history
-from dlbench.history.ending import WINDOWS, read_ending
+from dlbench.history.ending import WINDOWS, Wanted, read_ending
 from dlbench.history.packing import pack
 from dlbench.history.record import KEY, SCHEMA
 
@@ -75,10 +75,10 @@ def test_each_case_is_found_at_the_end(
     texts = document[KEY]["numbers"]
     assert found == [(key.partition(" ")[2], text) for key, text in texts.items()]
     for case in CASES:
-        asked = [name for name, _ in ending.numbers(lambda one, case=case: one == case)]  # type: ignore[misc]
+        asked = [name for name, _ in ending.numbers(Wanted(case.__eq__))]
         assert asked == [case] * (2 if case == CASES[0] else 1)
         part = case[len(case) // 2 :]
-        named = [name for name, _ in ending.numbers(lambda one, part=part: part in one, part)]  # type: ignore[misc]
+        named = [name for name, _ in ending.numbers(Wanted(part))]
         assert named == [one for one, _ in found if part in one]
         assert case in named
 
