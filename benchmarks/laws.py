@@ -51,7 +51,7 @@ def compiled(model: Any, optimizer: Any, loss: Any = "mse") -> Any:
 def put_out(layer: Any, x: Any) -> Any:
     """Return what a layer or a model makes of inputs."""
     with torch.no_grad():
-        return layer(x).numpy()
+        return keras.ops.convert_to_numpy(layer(x))
 
 
 def flat(model: Any) -> Any:

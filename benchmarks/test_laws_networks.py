@@ -84,6 +84,7 @@ pytestmark = pytest.mark.convergence(quick=False)
 
 SGD = keras.optimizers.SGD
 ONE = np.ones((1, 1))
+to_numpy = keras.ops.convert_to_numpy
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +108,7 @@ DEVIATIONS = 5
 def test_variance(scheme: str, form: str, shape: tuple[int, ...]) -> None:
     """A kernel has the scheme's variance, as closely as that many draws can tell; and mean 0."""
     kernel = getattr(keras.initializers, scheme.title() + form.title())(seed=1)
-    weights = np.asarray(kernel(shape)).ravel()
+    weights = to_numpy(kernel(shape)).ravel()
     variance = initializers.variance(scheme, shape)
     # The standard error of a variance is that of squares: 2/√5 of it for uniform numbers, √2 at most
     # for normal ones, cut off at two deviations or not.
@@ -243,13 +244,13 @@ def test_gradient_identities(seed: int, optimizer: str) -> None:
     for _ in range(15):
         first, signal = model.layers[0], put_out(model.layers[0], x)
         found = gradients(model, loss(y, model(x, training=True)))
-        weights = [variable.numpy() for variable in model.trainable_variables]
+        weights = [to_numpy(variable) for variable in model.trainable_variables]
         kernel, bias, scale, _, *relu = range(len(weights))
         epsilon = model.layers[1].epsilon
         expected = networks.batchnorm_product(
             weights[scale], found[scale], signal.var(axis=0), epsilon
         )
-        product_in = np.sum(first.kernel.numpy() * found[kernel], axis=0)
+        product_in = np.sum(to_numpy(first.kernel) * found[kernel], axis=0)
         np.testing.assert_allclose(product_in, expected, atol=1e-14)
         np.testing.assert_allclose(found[bias], 0, atol=1e-14)
         for at in (relu[0], relu[2]):
@@ -358,7 +359,7 @@ def test_edge_of_stability(convergence: Convergence) -> None:
 def gradients(model: Any, loss: Any) -> list[Any]:
     """Return the gradient of each trainable variable."""
     weights = [variable.value for variable in model.trainable_variables]
-    return [gradient.numpy() for gradient in torch.autograd.grad(loss, weights)]
+    return [to_numpy(gradient) for gradient in torch.autograd.grad(loss, weights)]
 
 
 def two_numbers(model: Any) -> tuple[float, float]:

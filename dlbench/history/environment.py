@@ -8,6 +8,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from dlbench.backend import on_device
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -16,20 +18,26 @@ if TYPE_CHECKING:
 PACKAGES = ("dlbench", "keras", "torch", "numpy", "pytest", "pytest-benchmark")
 
 
-def environment() -> dict[str, Plain]:
+def environment(device: str | None = None) -> dict[str, Plain]:
     """Return Python, package versions, device, threads and determinism as builtins.
 
     A loop of another framework need not have loaded Keras: what only Keras could tell is None then.
+
+    Args:
+        device: what was asked for; by default where Keras chooses to compute.
     """
     import torch
 
     keras = sys.modules.get("keras")
+    computed = None
+    if keras:
+        with on_device(device):  # Keras chooses itself, whatever PyTorch's default is
+            computed = str(keras.ops.convert_to_tensor(0).device)
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "backend": keras.backend.backend() if keras else None,
-        # Keras chooses its device itself, whatever PyTorch's default is.
-        "device": str(keras.ops.convert_to_tensor(0).device) if keras else None,
+        "device": computed,
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "precision": keras.config.floatx() if keras else None,

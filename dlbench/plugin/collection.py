@@ -144,6 +144,10 @@ def check_device(settings: Settings, items: list[pytest.Item]) -> None:
 def _device(chosen: str | None) -> str:
     import torch
 
+    from dlbench.backend import accelerator
+
     threads = torch.get_num_threads()
-    device = chosen or ("cuda" if torch.cuda.is_available() else "cpu")
+    found = accelerator()
+    # In the order in which Keras chooses, which need not be loaded yet.
+    device = chosen or os.environ.get("KERAS_TORCH_DEVICE") or (found.type if found else "cpu")
     return f"{device} ({threads} thread{'s' if threads > 1 else ''})"

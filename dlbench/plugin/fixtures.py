@@ -6,10 +6,10 @@ import base64
 import io
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from dlbench.errors import ExperimentError, GateError
-from dlbench.plugin.options import QUICK_STEPS
+from dlbench.plugin.calls import experiments_of, workload_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dlbench.experiment import Experiment, Workload
     from dlbench.history.record import Timing
     from dlbench.parameters import ParameterTable
+    from dlbench.plugin.calls import Fields
     from dlbench.plugin.case import Case
     from dlbench.runs import Runs
 
@@ -30,24 +31,6 @@ MAX_FIGURE_BYTES = 2 * 2**20
 
 BELOW_ZERO = ("cosine_similarity",)
 """Keras' losses that are no distance from 0."""
-
-CARRIED = ("data", "loss", "metrics", "target")
-"""What a workload carries, and a call gives beside a plain builder."""
-
-
-class Fields(TypedDict, total=False):
-    """What `convergence` and `convergence.sweep` take alike; see `Convergence.__call__`."""
-
-    data: object
-    loss: object
-    metrics: Iterable[object] | None
-    target: tuple[str, float] | None
-    optimizer: object
-    batch_size: int | str
-    epochs: float | None
-    steps: int | None
-    seeds: int | Iterable[int] | None
-    probes: Iterable[str]
 
 
 class Convergence:
@@ -140,28 +123,19 @@ class Convergence:
         **fields: Unpack[Fields],
     ) -> list[Runs]:
         """Train and record, for each call its name, its learning rate, and what it varies."""
-        from dlbench.backend import require_torch
+        from dlbench.backend import on_device, require_torch
 
         require_torch()
         from dlbench.engines import train_sweep
-        from dlbench.experiment import Experiment
 
         case = self._case
         for name, _, _ in calls:
             case.claim(name)
-        workload = _workload(model, fields)
-        hyperparameters: dict[str, Any] = {
-            field: value for field, value in fields.items() if field not in CARRIED
-        }
-        if hyperparameters.get("seeds") is None:
-            hyperparameters["seeds"] = case.settings.seeds
-        (_, rate, _), *others = calls
-        first = Experiment(workload, learning_rate=rate, **hyperparameters)
-        if case.settings.quick:
-            few = first.seeds[: len(case.settings.seeds)]
-            first = first.varied(steps=min(QUICK_STEPS, first.steps), seeds=few)
+        workload = workload_of(model, fields)
+        rates = [rate for _, rate, _ in calls]
+        with on_device(case.settings.device):  # a model is tried where it will be trained
+            experiments = experiments_of(workload, rates, fields, case.settings)
         self._check_rules(workload)
-        experiments = [first, *(first.varied(learning_rate=rate) for _, rate, _ in others)]
         runs_in_all = sum(len(experiment.seeds) for experiment in experiments)
         start = time.perf_counter()
         with case.progress.of(case.item.name, f"updates over {runs_in_all} runs"):
@@ -339,24 +313,6 @@ class Convergence:
                 "png": base64.b64encode(content.getvalue()).decode("ascii"),
             }
         )
-
-
-def _workload(model: Workload | Callable[[], keras.Model], fields: Mapping[str, Any]) -> Workload:
-    """Return the workload that a call describes; what is given beside a workload takes its place."""
-    from dlbench.experiment import Workload, check_builder
-
-    given = {name: fields[name] for name in CARRIED if fields.get(name) is not None}
-    if isinstance(model, Workload):
-        if not given:
-            return model
-        carried = {name: getattr(model, name) for name in CARRIED}
-        return Workload(name=model.name, model=model.model, **(carried | given))
-    build = check_builder(model)
-    if missing := [name for name in ("data", "loss") if name not in given]:
-        raise ExperimentError(
-            f"{' and '.join(missing)} must be given, unless the model is a Workload"
-        )
-    return Workload(name=getattr(build, "__name__", type(build).__name__), model=build, **given)
 
 
 class Parameters:

@@ -59,6 +59,7 @@ def test_the_device_is_keras_own() -> None:
     with keras.device("meta"):
         assert torch.get_default_device().type == "cpu"
         assert environment()["device"] == "meta"
+        assert environment("cpu")["device"] == "cpu"
 
 
 def test_a_package_that_is_missing_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,3 +88,24 @@ def test_a_device_that_is_not_there_stops_before_training(
     assert "ERROR: --dlbench-device=cuda:1: PyTorch sees 1 CUDA devices" in ran.output
     suite.write("def test_plain(): pass")
     suite.run("--dlbench-device=cuda:1").result.assert_outcomes(passed=1)
+
+
+def test_the_device_holds_whatever_keras_would_choose(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of a run is computed elsewhere, and its record names the device that was asked for."""
+    monkeypatch.setattr("keras.src.backend.torch.core.DEFAULT_DEVICE", "meta")  # holds no numbers
+    suite.write("def test_trained(convergence): convergence(build, **LEARNS)")
+    ran = suite.run("--dlbench-device=cpu")
+    ran.result.assert_outcomes(passed=1)
+    assert ran.record["environment"]["device"] == "cpu"
+
+
+def test_the_header_names_the_device_that_keras_will_choose(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keras takes it from the environment before it looks for an accelerator."""
+    monkeypatch.setenv("KERAS_TORCH_DEVICE", "xpu:1")
+    suite.write("def test_plain(convergence): pass")
+    assert "keras on torch, xpu:1 (" in suite.run().output
+    assert "keras on torch, cpu (" in suite.run("--dlbench-device=cpu").output
