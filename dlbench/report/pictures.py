@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Self, TypedDict
 
 from dlbench.history.files import write_atomically
 from dlbench.plain import dumps
@@ -66,19 +66,26 @@ class Album:
         source = self._inlined(png, "image/png")
         return _picture(source, width, caption, caption, [("PNG", f"figures/{name}.png")])
 
-    def close(self) -> None:
-        """Remove what an earlier report left that this one did not write, and nothing else."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """Note what was written; once all is, remove what only an earlier report had, nothing else.
+
+        What an interrupted report wrote is noted as well, so that the next one knows it for its own.
+        """
         earlier = _manifest(self.folder / MANIFEST)
+        kept = self.written if error is None else earlier | self.written
         for name, digest in earlier.items():
             path = self.folder / name
-            if name not in self.written and _is_own(path, digest):
+            if name not in kept and _is_own(path, digest):
                 path.unlink()
-        if self.written or earlier:
-            write_atomically(self.folder / MANIFEST, dumps(self.written, indent=1).encode())
+        if kept or earlier:
+            write_atomically(self.folder / MANIFEST, dumps(kept, indent=1).encode())
 
     def _write(self, name: str, content: bytes) -> None:
-        write_atomically(self.folder / name, content)
         self.written[name] = _digest(content)
+        write_atomically(self.folder / name, content)
 
     def _inlined(self, content: bytes, kind: str) -> str:
         text = base64.b64encode(content).decode("ascii")

@@ -44,13 +44,23 @@ def write(
     """Write the report of a run; see `dlbench.report.write_report`."""
     run, against = held(run, compared)
     found = analyses(run)
+    with Album(folder / FIGURES, room=BUDGET + (FURTHER if against else 0)) as album:
+        # Pictures that tests handed in come first: nothing else on the page can stand for them.
+        handed_in = _handed_in(found, album)
+        drawn = _drawn(found, against, album, on_progress or (lambda *_: None))
+        html = page(summarized(run, found, against), {"drawn": drawn, "handed_in": handed_in})
+        path = folder / PAGE
+        write_atomically(path, html.encode())
+    return path
+
+
+def _drawn(
+    found: Sequence[Analysis], against: Against | None, album: Album, tell: Progress
+) -> dict[str, list[Picture]]:
+    """Draw what was measured, and return the pictures by their places on the page."""
     studies = [study for analysis in found for study in analysis.studies]
-    album = Album(folder / FIGURES, room=BUDGET + (FURTHER if against else 0))
-    # Pictures that tests handed in come first: nothing else on the page can stand for them.
-    handed_in = _handed_in(found, album)
     drawn = {}
     palette = Palette.of(studies)
-    tell = on_progress or (lambda *_: None)
     if against:
         tell(0, len(studies), f"against {against.name}")
         with styled():
@@ -61,11 +71,7 @@ def write(
         for done, (study, figures) in enumerate(zip(studies, rendered, strict=True), start=1):
             drawn[anchor_of("study", study.key)] = [album.add(one, _name(study)) for one in figures]
             tell(done, len(studies), steps[done])
-    html = page(summarized(run, found, against), {"drawn": drawn, "handed_in": handed_in})
-    path = folder / PAGE
-    write_atomically(path, html.encode())
-    album.close()
-    return path
+    return drawn
 
 
 def _compared(against: Against, album: Album) -> dict[str, list[Picture]]:

@@ -76,20 +76,31 @@ def test_a_large_drawing_is_inlined_as_png(tmp_path: Path, monkeypatch: pytest.M
 
 def test_only_its_own_leftovers_are_removed(tmp_path: Path) -> None:
     """A later report removes what an earlier one wrote and it does not; nothing else."""
-    first = Album(tmp_path)
-    for name in ("kept", "left", "edited"):
-        first.add_png(PNG, name, "")
-    first.close()
+    with Album(tmp_path) as first:
+        for name in ("kept", "left", "edited"):
+            first.add_png(PNG, name, "")
     (tmp_path / "edited.png").write_bytes(b"mine now")
     (tmp_path / "slides.png").write_bytes(b"mine")
-    second = Album(tmp_path)
-    second.add_png(PNG, "kept", "")
-    second.close()
+    with Album(tmp_path) as second:
+        second.add_png(PNG, "kept", "")
     assert sorted(path.name for path in tmp_path.glob("*.png")) == [
         "edited.png",
         "kept.png",
         "slides.png",
     ]
+
+
+def test_an_interrupted_report_leaves_nothing_for_ever(tmp_path: Path) -> None:
+    """It removes nothing, and what it wrote is known to the next one, which does not have it."""
+    with Album(tmp_path) as first:
+        first.add_png(PNG, "earlier", "")
+    with pytest.raises(KeyboardInterrupt), Album(tmp_path) as interrupted:
+        interrupted.add_png(PNG, "begun", "")
+        raise KeyboardInterrupt
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["begun.png", "earlier.png"]
+    with Album(tmp_path) as last:
+        last.add_png(PNG, "whole", "")
+    assert [path.name for path in tmp_path.glob("*.png")] == ["whole.png"]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +115,8 @@ def test_a_broken_or_hostile_manifest_removes_nothing(tmp_path: Path, content: b
     (folder / pictures.MANIFEST).write_bytes(
         content.replace(b'"x"', f'"{pictures._digest(PNG)}"'.encode())
     )
-    Album(folder).close()
+    with Album(folder):
+        pass
     assert outside.exists()
 
 
