@@ -38,6 +38,8 @@ _SCHEMA, _NUMBERS, _END = (
 )
 _LINE, _BETWEEN, _LAST = b'            "', b'": "', b'"'
 
+DAMAGED = "its numbers are damaged"
+
 _KNOWN_NAMES = 2**16
 """The same cases stand in most files of a history."""
 
@@ -92,7 +94,7 @@ class Ending:
             label = _label(name)
             if wanted.has(label[1]):
                 if not between:
-                    raise RecordError("its numbers are damaged")
+                    raise RecordError(DAMAGED)
                 found[label] = value.removesuffix(b",").removesuffix(_LAST)
         for (_, case), text in found.items():
             if wanted.has(case):
@@ -165,8 +167,8 @@ def _label(name: bytes) -> tuple[str, str]:
     """Return the place and the case at the beginning of a line, whose last quotation mark is missing."""
     try:
         key = loads_fast(name[len(_LINE) - 1 :] + _LAST)
-    except ValueError as error:
-        raise RecordError(f"its numbers are damaged: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise RecordError(DAMAGED) from error
     return _apart(str(key))
 
 

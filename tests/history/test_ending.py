@@ -154,6 +154,17 @@ def test_what_stands_before_the_end_is_not_looked_at(
         assert read_history([path], CASES[1]).skipped == [skipped] * bool(skipped[1])
 
 
+@pytest.mark.usefixtures("end_only")
+def test_a_name_that_is_nested_for_ever(document: dict[str, Any], tmp_path: Path) -> None:
+    """Where a case's name should stand brackets are no crash."""
+    path = saved(document, tmp_path / "a.json")
+    key = next(key for key in document[KEY]["numbers"] if CASES[1] in key)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(f'"{key}": "', "[" * 10_000 + CASES[1]), encoding="utf-8")
+    for wanted in (None, CASES[1]):
+        assert read_history([path], wanted).skipped == [(path, "its numbers are damaged")]
+
+
 def test_a_newer_schema_is_named(document: dict[str, Any], tmp_path: Path) -> None:
     """The number stands at the end, and is looked at before anything else is."""
     document[KEY]["schema"] = SCHEMA + 1
