@@ -41,7 +41,18 @@ from each other. `dlbench/__init__.py`, the facade, stands above all and loads n
 
 LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
 
-HEAVY = ("torch", "keras", "numpy", "pandas", "matplotlib", "scipy", "seaborn", "sklearn", "rich")
+HEAVY = (
+    "torch",
+    "keras",
+    "numpy",
+    "pandas",
+    "matplotlib",
+    "scipy",
+    "seaborn",
+    "sklearn",
+    "rich",
+    "orjson",
+)
 
 MAX_FILE, MAX_FUNCTION = 400, 50
 """Lines."""

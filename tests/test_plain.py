@@ -16,7 +16,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlbench.plain import digest, dumps, loads_fast, to_plain
+from dlbench.plain import digest, dumps, to_plain
 
 
 class Color(enum.StrEnum):
@@ -140,34 +140,3 @@ def test_digests_tell_values_apart() -> None:
     values: list[Any] = [None, 0, 0.5, "0", [], {}, [[]], {"a": 1}, {"a": 2}, {"b": 1}]
     assert len({digest(value) for value in values}) == len(values)
     assert digest({"optimizer": "sgd", "rate": 0.1}) == "a39fc75c7731e57f"
-
-
-@given(VALUES)
-def test_json_is_read_as_json_reads_it(value: object) -> None:
-    """Only an integer that 64 bits cannot hold comes as a float."""
-    text = dumps(value)
-    read = json.loads(text, parse_int=lambda digits: _held(int(digits)))
-    assert loads_fast(text.encode()) == read
-
-
-def _held(number: int) -> float:
-    return number if -(2**63) <= number < 2**64 else float(number)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ['{"a": NaN}', '"\\ud800"', '\ufeff{"a": 1}', "[1e400, -Infinity]"],
-)
-def test_what_orjson_refuses_json_reads(text: str) -> None:
-    """Files that others wrote are read as before."""
-    assert repr(loads_fast(text.encode())) == repr(json.loads(text.encode()))
-
-
-@pytest.mark.parametrize(
-    ("text", "error"),
-    [(b"{", ValueError), (b'"\xff"', ValueError), (b"[" * 10**6, RecursionError)],
-)
-def test_what_is_no_json_is_an_error(text: bytes, error: type[Exception]) -> None:
-    """The errors are json's own."""
-    with pytest.raises(error):
-        loads_fast(text)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dlbench.history.loading import Cases
+    from dlbench.history.naming import Saved
 
 MOST_TOLD = 10
 """How many files that cannot be read are named."""
@@ -41,16 +42,18 @@ def load_runs(
     from dlbench.history.naming import nothing_saved, saved_runs, storage_folder
 
     folder = storage_folder(storage)
-    runs = [] if names else saved_runs(folder)
+    runs: list[Saved] = []
     for name in names:
         found = matches(name, folder)
         if not found:
             raise NotFoundError(f"no saved run is meant by {name!r}")
         runs += found
-    if not runs:
+    if not (names or folder.is_dir()):
         raise NotFoundError(nothing_saved(folder))
-    frame = load(runs, cases=cases, metrics=metrics)
+    frame = load(runs if names else folder, cases=cases, metrics=metrics)
     skipped = frame.attrs["skipped"]
+    if frame.empty and not (names or saved_runs(folder)):
+        raise NotFoundError(nothing_saved(folder))
     for path, reason in skipped[:MOST_TOLD]:
         sys.stderr.write(f"dlbench: passed over {shown(path)}: {shown(reason)}\n")
     if len(skipped) > MOST_TOLD:

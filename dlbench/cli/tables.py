@@ -167,7 +167,7 @@ def _aligned(rows: Sequence[dict[str, str]], width: int, *, color: bool) -> list
 
 
 def _wrapped(text: str, width: int) -> list[tuple[str, int]]:
-    """Return a text in lines of a width, each with its own."""
+    """Return a text in lines of at most so many cells, and the cells that each takes."""
     return [(line, cell_len(line)) for line in textwrap.wrap(text, width)]
 
 

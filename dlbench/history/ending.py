@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from dlbench.errors import RecordError
 from dlbench.history.files import read_last
+from dlbench.history.parsing import loads_fast
 from dlbench.history.reading import part_of, read_parts, schema_checked
-from dlbench.plain import loads_fast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,14 +53,16 @@ class Wanted:
         Args:
             cases: what stands in their ids, which is found fastest, or what tells by an id.
         """
-        part = cases if isinstance(cases, str) else ""
-        # What JSON writes otherwise than it is may be written in several ways.
-        self.sought = part.encode() if json.dumps(part) == f'"{part}"' else b""
-        """Stands in the line of each that is asked for; others need not be looked at."""
-        self.has: Callable[[str], bool] = (
-            (lambda case: part in case) if isinstance(cases, str) else cache(cases)
-        )
+        self.has: Callable[[str], bool]
         """Tells by an id whether the test is asked for."""
+        self.sought = b""
+        """Stands in the line of each that is asked for; others need not be looked at."""
+        if isinstance(cases, str):
+            self.has = lambda case: cases in case
+            if json.dumps(cases) == f'"{cases}"':  # else there are several ways to write it
+                self.sought = cases.encode()
+        else:
+            self.has = cache(cases)
 
 
 EVERY = Wanted()
@@ -75,7 +77,9 @@ class Ending:
     head: dict[str, Any]
     """Where pytest-benchmark's own words stand: `commit_info` and `datetime`."""
     text: bytes = b""
-    """The lines of `numbers`, as they stand in the file."""
+    """The file's last bytes, as they stand there."""
+    lines: tuple[int, int] = (0, 0)
+    """Where the lines of `numbers` stand in them, the line end before the first one included."""
     texts: dict[str, object] = field(default_factory=dict)
     """The same of a file that was parsed."""
     parts: Parts | None = None
@@ -87,9 +91,13 @@ class Ending:
         Raises:
             RecordError: a line is damaged.
         """
+        found: dict[tuple[str, str], object] = {}
+        for key, text in self.texts.items():
+            label = _apart(key)
+            if wanted.has(label[1]):
+                found[label] = text
         # Of two lines with one key the last counts, as in JSON.
-        found = {_apart(key): text for key, text in self.texts.items()}
-        for line in _lines_with(wanted.sought, self.text):
+        for line in _lines_with(wanted.sought, self.text, self.lines):
             name, between, value = line.partition(_BETWEEN)
             label = _label(name)
             if wanted.has(label[1]):
@@ -97,8 +105,7 @@ class Ending:
                     raise RecordError(DAMAGED)
                 found[label] = value.removesuffix(b",").removesuffix(_LAST)
         for (_, case), text in found.items():
-            if wanted.has(case):
-                yield case, text
+            yield case, text
 
 
 def read_ending(path: Path) -> Ending:
@@ -141,7 +148,7 @@ def _by_lines(text: bytes) -> Ending | None:
     if not isinstance(header.get("environments"), list):  # the part of another plugin
         return None
     header = schema_checked(header)
-    return Ending(header, header, text[begin + 1 : len(text) - len(_END)])
+    return Ending(header, header, text, (begin + 1, len(text) - len(_END)))
 
 
 def _parsed(parts: Parts) -> Ending:
@@ -152,14 +159,15 @@ def _parsed(parts: Parts) -> Ending:
     return Ending(header, header, texts=texts)
 
 
-def _lines_with(sought: bytes, text: bytes) -> Iterator[bytes]:
-    """Yield the lines of a text in which something stands; the text begins with a line end."""
-    at = text.find(sought, 1)
+def _lines_with(sought: bytes, text: bytes, lines: tuple[int, int]) -> Iterator[bytes]:
+    """Yield the lines in which something stands, of those in a part that begins with a line end."""
+    first, last = lines
+    at = text.find(sought, first + 1, last)
     while at >= 0:
-        start, end = text.rfind(b"\n", 0, at) + 1, text.find(b"\n", at)
-        stop = end if end >= 0 else len(text)
+        start, end = text.rfind(b"\n", 0, at) + 1, text.find(b"\n", at, last)
+        stop = end if end >= 0 else last
         yield text[start:stop]
-        at = text.find(sought, stop + 1)
+        at = text.find(sought, stop + 1, last)
 
 
 @lru_cache(_KNOWN_NAMES)
@@ -169,7 +177,9 @@ def _label(name: bytes) -> tuple[str, str]:
         key = loads_fast(name[len(_LINE) - 1 :] + _LAST)
     except (ValueError, RecursionError) as error:
         raise RecordError(DAMAGED) from error
-    return _apart(str(key))
+    if not isinstance(key, str):
+        raise RecordError(DAMAGED)
+    return _apart(key)
 
 
 def _apart(key: str) -> tuple[str, str]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from dlbench.history.loading import word
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -67,7 +69,7 @@ def _described(run: LoadedRun, record: Numbers) -> tuple[Any, ...]:
         *(saved.path.stem, saved.number, head.time, head.commit, head.branch),
         *(head.dirty, head.complete, head.quick),
         *(record.case, record.name, record.kind, record.outcome, record.bounds, record.experiment),
-        *(None if value is None else str(value) for value in versions),
+        *(None if value is None else word(value) for value in versions),
         *(head.committed, saved.machine, str(saved.path)),
     )
 

@@ -80,7 +80,7 @@ def _utc(value: object) -> str:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
         if moment is None:
             return ""
-        if moment.tzinfo is not UTC:
+        if moment.tzinfo is not UTC:  # as most are, and two calls cost as much as the reading
             moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
         return moment.isoformat(timespec="seconds")
     except (ValueError, OverflowError):

@@ -5,7 +5,9 @@ A file that cannot be read is named and passed over; it never costs another.
 
 from __future__ import annotations
 
+import gc
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +20,7 @@ from dlbench.history.ending import EVERY, Wanted, read_ending
 from dlbench.history.head import head_of
 from dlbench.history.naming import Saved, matches, saved_runs, storage_folder
 from dlbench.history.packing import digests_of, environment_of, summary_of, unpacked_numbers
+from dlbench.history.parsing import loads_fast
 from dlbench.history.run import checked_record
 
 if TYPE_CHECKING:
@@ -41,6 +44,9 @@ SINGLE = ("step_seconds", "parameters")
 LARGEST_SEED = 2**63
 LARGEST_FLOAT = 1e300
 """JSON knows integers that no float can hold."""
+
+MOST_SHARED = 1024
+"""Longer tuples are not kept for the records to come, which have them in common mostly."""
 
 MOST_VALUES = 10_000_000
 """A record with more numbers is taken for a broken one."""
@@ -107,19 +113,20 @@ def read_history(
     """
     history = History()
     wanted = EVERY if cases is None else Wanted(cases)
-    for saved in _chosen(where):
-        try:
-            ending = read_ending(saved.path)
-            head = head_of(ending)
-            records = tuple(_numbers(ending, wanted, metrics))
-        except RecordError as error:
-            reason = str(error).removeprefix(f"{saved.path}: ")
-            history.skipped.append((saved.path, reason))
-            continue
-        if records:
-            history.runs.append(LoadedRun(saved, head, records))
-        elif cases is None:
-            history.skipped.append((saved.path, "no case of dlbench's is in it"))
+    with _uncollected():
+        for saved in _chosen(where):
+            try:
+                ending = read_ending(saved.path)
+                head = head_of(ending)
+                records = tuple(_numbers(ending, wanted, metrics))
+            except (RecordError, RecursionError) as error:
+                reason = str(error).removeprefix(f"{saved.path}: ")
+                history.skipped.append((saved.path, reason))
+                continue
+            if records:
+                history.runs.append(LoadedRun(saved, head, records))
+            elif cases is None:
+                history.skipped.append((saved.path, "no case of dlbench's is in it"))
     history.runs.sort(key=lambda run: (run.head.time, run.saved.machine, run.saved.number or 0))
     return history
 
@@ -150,6 +157,18 @@ def load(
     return frame_of(read_history(where, cases, metrics))
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Inside the block no cycles are looked for: files have none, and looking costs a twelfth."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 def _chosen(where: Where | None) -> list[Saved]:
     """Return the saved runs that `where` means, each once."""
     if where is None or isinstance(where, (str, Path)):
@@ -175,14 +194,16 @@ def _chosen(where: Where | None) -> list[Saved]:
 def _numbers(ending: Ending, wanted: Wanted, metrics: Collection[str]) -> Iterator[Numbers]:
     header = ending.header
     for case, text in ending.numbers(wanted):
-        kept = unpacked_numbers(text)
+        kept = unpacked_numbers(text, loads_fast)
         kept["starts"] = digests_of(kept.get("starts"), header)
         yield _checked(case, kept, environment_of(kept, header), metrics)
     for benchmark, stored in ending.parts.stored(wanted.has) if ending.parts else ():
         if not isinstance(stored, dict):
             raise RecordError(f"a record is {type(stored).__name__}, expected dict")
         if "packed" in stored:
-            kept = unpacked_numbers(stored.get("numbers")) | {"outcome": stored.get("outcome")}
+            kept = unpacked_numbers(stored.get("numbers"), loads_fast) | {
+                "outcome": stored.get("outcome")
+            }
             case = str(benchmark.get("fullname"))
             yield _checked(case, kept, environment_of(kept, header), metrics)
             continue
@@ -198,12 +219,15 @@ def _checked(
     case: str, kept: dict[str, Any], environment: object, asked: Collection[str]
 ) -> Numbers:
     """Return a record's numbers, of the right types and lengths; what does not fit is left out."""
-    metrics = kept.get("metrics")
+    metrics, experiment = kept.get("metrics"), kept.get("experiment")
     found = metrics.items() if isinstance(metrics, dict) else ()
     lists = {name: values for name, values in found if isinstance(values, list)}
     count = max(map(len, lists.values()), default=0)
     if count * len(lists) > MOST_VALUES:
         raise RecordError(f"the record of {case} has {count:,} values a metric")
+    small = max(count, len(lists)) <= MOST_SHARED
+    distinct: Callable[[Any], tuple[int, ...]] = _distinct if small else _distinct.__wrapped__
+    shared: Callable[[Any], tuple[str, ...]] = _shared if small else _shared.__wrapped__
     regimes = _each(lists.pop("regime", None), str, count)
     singles = {name: one for name in SINGLE if (one := _single(kept.get(name))) is not None}
     rows = _rows({name: one for name, one in lists.items() if name in asked}, count)
@@ -220,25 +244,33 @@ def _checked(
         steps[np.isnan(steps)] = np.inf
     return Numbers(
         case=sys.intern(case),
-        name=None if kept.get("name") is None else str(kept.get("name")),
-        kind=sys.intern(str(kept.get("kind"))),
-        outcome=sys.intern(str(kept.get("outcome"))),
-        bounds=sys.intern(str(kept.get("bounds"))),
-        experiment=_interned(kept.get("experiment")),
+        name=None if kept.get("name") is None else word(kept.get("name")),
+        kind=word(kept.get("kind")),
+        outcome=word(kept.get("outcome")),
+        bounds=word(kept.get("bounds")),
+        experiment=experiment if isinstance(experiment, str) else None,
         environment=environment if isinstance(environment, dict) else {},
-        seeds=_distinct(_each(kept.get("seeds"), int, count)) or tuple(range(count)),
-        starts=_shared(_each(kept.get("starts"), str, count)),
-        regimes=_shared(regimes),
-        metrics=_shared(tuple(rows)),
+        seeds=distinct(_each(kept.get("seeds"), int, count)) or tuple(range(count)),
+        starts=shared(_each(kept.get("starts"), str, count)),
+        regimes=shared(regimes),
+        metrics=shared(tuple(rows)),
         values=values,
         singles=singles,
-        known=_shared(known),
+        known=shared(known),
     )
+
+
+def word(value: object) -> str:
+    """Return what should be a word of a record; of what is none, such as a list, its kind."""
+    if type(value) is str:
+        return sys.intern(value)
+    scalar = value is None or isinstance(value, (int, float))
+    return str(value) if scalar else type(value).__name__
 
 
 @lru_cache(4096)
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the seeds if each is one and comes once, else none; most records share theirs."""
+    """Return the seeds if each is a possible one and comes once, else none."""
     if not seeds or min(seeds) < 0 or max(seeds) >= LARGEST_SEED:
         return ()
     return seeds if len(set(seeds)) == len(seeds) else ()
@@ -246,7 +278,6 @@ def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
 
 @lru_cache(4096)
 def _shared(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the same texts; most records have them in common, and so the same objects."""
     return tuple(map(sys.intern, texts))
 
 
@@ -271,7 +302,3 @@ def _fits(values: list[Any], count: int) -> bool:
     if len(values) != count or not types <= _NUMBERS:
         return False
     return int not in types or max(abs(one or 0) for one in values) < LARGEST_FLOAT
-
-
-def _interned(text: object) -> str | None:
-    return sys.intern(text) if isinstance(text, str) else None

@@ -30,8 +30,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlbench.errors import RecordError
+from dlbench.history.parsing import loads_exact
 from dlbench.history.record import KEY, SCHEMA
-from dlbench.plain import loads_fast, to_plain
+from dlbench.plain import to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -133,7 +134,7 @@ def unpack(stored: object, header: Mapping[str, Any], dictionary: bytes) -> obje
     if not isinstance(stored, dict) or "packed" not in stored:
         return stored
     record = _json(_inflated(_bytes(stored["packed"]), dictionary, MOST_TEXT))
-    numbers = unpacked_numbers(_text_of(stored, header), json.loads)
+    numbers = unpacked_numbers(_text_of(stored, header))
     record |= {name: stored.get(name) for name in IN_SIGHT}
     record |= {name: numbers.get(name) for name in TOLD}
     record["environment"] = environment_of(numbers, header)
@@ -148,7 +149,7 @@ def unpack(stored: object, header: Mapping[str, Any], dictionary: bytes) -> obje
     return record
 
 
-def unpacked_numbers(text: object, parse: Parse = loads_fast) -> dict[str, Any]:
+def unpacked_numbers(text: object, parse: Parse = loads_exact) -> dict[str, Any]:
     """Return what a packed record's `numbers` hold.
 
     They are `outcome`, the fields `TOLD`, `seeds`, `starts` and `metrics`, and what `summary_of` adds.
@@ -180,9 +181,12 @@ def digests_of(value: object, header: Mapping[str, Any]) -> object:
     if not isinstance(value, dict):
         return value
     place, known = value.get("digests"), header.get("digests")
-    if type(place) is not int or not isinstance(known, list) or not 0 <= place < len(known):
+    text = None
+    if isinstance(known, list) and type(place) is int and 0 <= place < len(known):
+        text = known[place]
+    if not isinstance(text, str):
         raise RecordError("a packed record's digests are not in its file")
-    return list(_apart_at_spaces(str(known[place])))
+    return list(_apart_at_spaces(text))
 
 
 @lru_cache(4096)
@@ -351,7 +355,7 @@ def _text(value: object) -> bytes:
     return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _json(text: bytes, parse: Parse = json.loads) -> dict[str, Any]:
+def _json(text: bytes, parse: Parse = loads_exact) -> dict[str, Any]:
     try:
         value = parse(text)
     except (ValueError, RecursionError) as error:

@@ -119,7 +119,7 @@ def series_of(frame: pd.DataFrame, by: Order = "time") -> Series:
     """Return the series in the rows of one record and one metric.
 
     Args:
-        frame: rows of `dlbench.history.load`, those of a run together.
+        frame: rows of `dlbench.history.load`, the oldest run first, those of a run together.
         by: the order: of runs in time, of their commits, or of versions and then time.
     """
     paths = frame["path"].cat.codes.to_numpy()
@@ -176,17 +176,15 @@ def _spreads(values: Array) -> dict[str, NDArray[Any]]:
 
 
 def _order(table: pd.DataFrame, by: Order) -> list[int]:
-    """Return the rows in order; pandas' sort is stable, and a time that is not known comes first."""
-    keys = table[["time", "machine", "number"]].assign(machine=table["machine"].astype(str))
-    names = ["time", "machine", "number"]
+    """Return the rows in order: what is equal as it stands, the oldest run first."""
+    if by == "time":
+        return list(range(len(table)))
     if by == "commit":
-        keys.insert(0, "first", table["committed"])
-        names.insert(0, "first")
-    elif by != "time":
+        keys = table["committed"]
+    else:
         versions = [_version(text_of(value)) for value in table[by]]
-        keys.insert(0, "first", pd.Series(versions, dtype=object))
-        names.insert(0, "first")
-    ordered = keys.sort_values(names, kind="stable", na_position="first")
+        keys = pd.Series(versions, dtype=object)
+    ordered = keys.sort_values(kind="stable", na_position="first")
     return [int(row) for row in ordered.index]
 
 

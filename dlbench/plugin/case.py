@@ -161,8 +161,8 @@ class Case:
             self.runs.append((name, runs))
         if again is not None:
             self._again[name] = again
-        # A loop of the user's own computes where it will.
-        trained_on = None if kind == "loop" else self.settings.device
+        # A loop of the user's own computes where it will; a count computes nowhere.
+        device = None if kind == "loop" else self.settings.device
         record: Record = {
             "kind": kind,
             "case": self.item.nodeid,
@@ -177,7 +177,7 @@ class Case:
             "metrics": metrics_by_seed(runs) if runs is not None else None,
             "parameters": parameters.to_builtins() if parameters is not None else None,
             "timing": timing,
-            "environment": environment(trained_on),
+            "environment": environment(device),
             "duration": duration,
         }
         self.records.append(record)

@@ -147,7 +147,8 @@ def _device(chosen: str | None) -> str:
     from dlbench.backend import accelerator
 
     threads = torch.get_num_threads()
+    # As Keras chooses, which need not be loaded yet (`keras/src/backend/torch/core.py`).
     found = accelerator()
-    # In the order in which Keras chooses, which need not be loaded yet.
-    device = chosen or os.environ.get("KERAS_TORCH_DEVICE") or (found.type if found else "cpu")
+    there = found.type if found and found.type in {"mps", "cuda", "xpu"} else "cpu"
+    device = chosen or os.environ.get("KERAS_TORCH_DEVICE") or there
     return f"{device} ({threads} thread{'s' if threads > 1 else ''})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -13,6 +14,8 @@ from dlbench.history.files import write_atomically
 from dlbench.plain import dumps
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dlbench.report.rendering import Rendering
 
 BUDGET = 8 * 2**20
@@ -22,6 +25,9 @@ MANIFEST = ".written-by-dlbench"
 """The names of the files in the folder, with digests of what was written."""
 
 SUFFIXES = (".png", ".svg", ".csv")
+
+_NAME, _DIGEST = re.compile(r"[a-z0-9_-]{1,100}\.(png|svg|csv)"), re.compile(r"[0-9a-f]{32}")
+"""As an album writes them; a list with anything else in it is not believed."""
 
 
 class Picture(TypedDict):
@@ -70,18 +76,26 @@ class Album:
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        """Note what was written; once all is, remove what only an earlier report had, nothing else.
+        """Remove what an earlier report left that this one does not have, and nothing else.
 
-        What an interrupted report wrote is noted as well, so that the next one knows it for its own.
+        A report that was interrupted removes nothing. What it wrote is listed beside the earlier
+        files, so that the next one knows it for its own.
         """
         earlier = _manifest(self.folder / MANIFEST)
-        kept = self.written if error is None else earlier | self.written
-        for name, digest in earlier.items():
-            path = self.folder / name
-            if name not in kept and _is_own(path, digest):
-                path.unlink()
-        if kept or earlier:
-            write_atomically(self.folder / MANIFEST, dumps(kept, indent=1).encode())
+        if error is None:
+            for name, digest in earlier.items():
+                path = self.folder / name
+                if name not in self.written and _is_own(path, digest):
+                    path.unlink()
+            if self.written or earlier:
+                self._list(self.written)
+        elif self.written:
+            with suppress(OSError):  # a full disk; what went wrong first is to be heard of
+                there = {n: d for n, d in self.written.items() if _is_own(self.folder / n, d)}
+                self._list(earlier | there)
+
+    def _list(self, files: Mapping[str, str]) -> None:
+        write_atomically(self.folder / MANIFEST, dumps(files, indent=1).encode())
 
     def _write(self, name: str, content: bytes) -> None:
         self.written[name] = _digest(content)
@@ -117,14 +131,14 @@ def _manifest(path: Path) -> dict[str, str]:
 
     try:
         found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(found, dict):
         return {}
     return {
         name: digest
         for name, digest in found.items()
-        if name == Path(name).name and name.endswith(SUFFIXES) and isinstance(digest, str)
+        if _NAME.fullmatch(name) and isinstance(digest, str) and _DIGEST.fullmatch(digest)
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import pytest
 
 import dlbench
 from dlbench.errors import NotFoundError, RecordError
-from dlbench.history import load, read_history
+from dlbench.history import load, packing, read_history
 from dlbench.history.frame import COLUMNS
 from dlbench.history.record import KEY, SCHEMA
 
@@ -194,6 +195,43 @@ def test_a_record_of_odd_shape_never_fails(save: Save, made: Made, changes: dict
     assert "c.py::test_d" in set(load()["case"])
     path.write_text(json.dumps(made[1](records)), encoding="utf-8")
     assert "c.py::test_d" in set(load()["case"])
+
+
+@pytest.mark.parametrize("depth", [900, 1000, 1015, 100_000])
+@pytest.mark.parametrize("where", ['"kind":', '"outcome":', '"device": ', '"digests": [\n'])
+def test_what_is_nested_without_end_costs_no_other_file(
+    save: Save, made: Made, where: str, depth: int
+) -> None:
+    """A parser may take more levels than Python can print; a table shows what else there is."""
+    save(1, records=[made[0](CASE, 3, 0.0)])
+    path = save(2, records=[made[0](CASE, 3, 0.0)])
+    deep = "[" * depth + "]" * depth
+    text = path.read_text(encoding="utf-8")
+    if where.endswith(":"):
+        (packed,) = json.loads(text)[KEY]["numbers"].values()
+        plain = packing._inflated(packing._bytes(packed), packing.KNOWN, packing.MOST_TEXT)
+        changed = re.sub(f'{where}"[a-z]+"', where + deep, plain.decode()).encode()
+        text = text.replace(packed, packing._base64(packing._deflated(changed, packing.KNOWN)))
+    else:
+        start = text.rindex(where) + len(where)
+        text = text[:start] + re.sub('"[^"]*"', deep, text[start:], count=1)
+    path.write_text(text, encoding="utf-8")
+    frame = load()
+    assert "0001_x" in set(frame["run"])
+    assert len(set(frame["run"])) + len(frame.attrs["skipped"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [([5, 3, 4], [5, 3, 4]), ([1, 1, 1], [0, 1, 2]), ([2**63, 1, 2], [0, 1, 2]), ([-1, 0, 1], [0, 1, 2]),
+     ([True, 2, 3], [0, 1, 2]), ([1, 2], [0, 1, 2])],
+    ids=str,
+)  # fmt: skip
+def test_seeds_that_are_none(save: Save, made: Made, given: list[int], read: list[int]) -> None:
+    """Seeds that are out of range, twice there or too few are numbered instead."""
+    record = made[0](CASE, 3, 0.0)
+    save(1, records=[record | {"runs": record["runs"] | {"seeds": given}}])
+    assert read_history().runs[0].records[0].seeds == tuple(read)
 
 
 def test_the_facade_leads_here() -> None:

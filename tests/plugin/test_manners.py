@@ -20,7 +20,18 @@ if TYPE_CHECKING:
     from tests.conftest import Folder, Suite
 
 QUIET = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
-HEAVY = ("torch", "keras", "numpy", "pandas", "matplotlib", "seaborn", "rich", "jinja2", "scipy")
+HEAVY = (
+    "torch",
+    "keras",
+    "numpy",
+    "pandas",
+    "matplotlib",
+    "seaborn",
+    "rich",
+    "jinja2",
+    "scipy",
+    "orjson",
+)
 
 LOADED = f"""
 import json

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 
 if TYPE_CHECKING:
     from tests.conftest import Suite
@@ -109,3 +110,24 @@ def test_the_header_names_the_device_that_keras_will_choose(
     suite.write("def test_plain(convergence): pass")
     assert "keras on torch, xpu:1 (" in suite.run().output
     assert "keras on torch, cpu (" in suite.run("--dlbench-device=cpu").output
+
+
+@pytest.mark.parametrize(("found", "named"), [("mps", "mps"), ("hpu", "cpu"), (None, "cpu")])
+def test_the_header_names_the_accelerators_that_keras_knows(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, found: str | None, named: str
+) -> None:
+    """PyTorch has more kinds than Keras uses."""
+    monkeypatch.setattr(
+        "dlbench.backend.accelerator", lambda: None if found is None else torch.device(found)
+    )
+    suite.write("def test_plain(convergence): pass")
+    assert f"keras on torch, {named} (" in suite.run().output
+
+
+def test_a_loop_of_the_users_own_computes_where_it_will(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device is Keras' choice there, whatever was asked for."""
+    monkeypatch.setattr("keras.src.backend.torch.core.DEFAULT_DEVICE", "meta")
+    suite.write("def test_loop(convergence): convergence.record(loop, seeds=1)")
+    assert suite.run("--dlbench-device=cpu").record["environment"]["device"] == "meta"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import errno
 import warnings
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
 
+from dlbench.history.files import write_atomically
 from dlbench.report import pictures, rendering
 from dlbench.report.figures import Drawing
 from dlbench.report.pictures import Album
@@ -103,11 +106,40 @@ def test_an_interrupted_report_leaves_nothing_for_ever(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.glob("*.png")] == ["whole.png"]
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"[]", b"\xff", b'{"../outside.png": "x"}', b'{"a.py": 1}']
-)
-def test_a_broken_or_hostile_manifest_removes_nothing(tmp_path: Path, content: bytes) -> None:
-    """What is no list of one's own files in this folder is not believed."""
+def test_a_picture_that_could_not_be_replaced_is_still_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a full disk kept the old file, a report without it removes it nevertheless."""
+    with Album(tmp_path) as first:
+        first.add_png(PNG, "old", "")
+        first.add_png(PNG, "other", "")
+
+    def full(path: Path, content: bytes) -> None:
+        if path.suffix == ".png":  # there is room for a list
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write_atomically(path, content)
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match=r"old\.png"):
+        patched.setattr(pictures, "write_atomically", full)
+        with Album(tmp_path) as second:
+            second.add_png(PNG + b"new", "old", "")
+    with Album(tmp_path) as third:
+        third.add_png(PNG, "other", "")
+    assert [path.name for path in tmp_path.glob("*.png")] == ["other.png"]
+
+
+HOSTILE = [
+    *(b"", b"[]", b"\xff", b"[" * 100_000, b'{"../outside.png": "x"}', b'{"a.py": 1}'),
+    *(b'{"\\ud800.png": "x"}', b'{"a.png": "\\ud800"}', b'{"%s.png": "x"}' % (b"a" * 300)),
+]
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+@pytest.mark.parametrize("content", HOSTILE)
+def test_a_broken_or_hostile_manifest_removes_nothing(
+    tmp_path: Path, content: bytes, interrupted: bool
+) -> None:
+    """What is no list of one's own files in this folder is not believed, and hides no error."""
     folder = tmp_path / "figures"
     folder.mkdir()
     outside = tmp_path / "outside.png"
@@ -115,8 +147,11 @@ def test_a_broken_or_hostile_manifest_removes_nothing(tmp_path: Path, content: b
     (folder / pictures.MANIFEST).write_bytes(
         content.replace(b'"x"', f'"{pictures._digest(PNG)}"'.encode())
     )
-    with Album(folder):
-        pass
+    stops = pytest.raises(KeyboardInterrupt) if interrupted else contextlib.nullcontext()
+    with stops, Album(folder) as album:
+        album.add_png(PNG, "own", "")
+        if interrupted:
+            raise KeyboardInterrupt
     assert outside.exists()
 
 
