@@ -177,9 +177,7 @@ def _label(name: bytes) -> tuple[str, str]:
         key = loads_fast(name[len(_LINE) - 1 :] + _LAST)
     except (ValueError, RecursionError) as error:
         raise RecordError(DAMAGED) from error
-    if not isinstance(key, str):
-        raise RecordError(DAMAGED)
-    return _apart(key)
+    return _apart(key if isinstance(key, str) else "")
 
 
 def _apart(key: str) -> tuple[str, str]:
