@@ -164,7 +164,7 @@ def _lines_with(sought: bytes, text: bytes, lines: tuple[int, int]) -> Iterator[
     first, last = lines
     at = text.find(sought, first + 1, last)
     while at >= 0:
-        start, end = text.rfind(b"\n", 0, at) + 1, text.find(b"\n", at, last)
+        start, end = max(first, text.rfind(b"\n", 0, at) + 1), text.find(b"\n", at, last)
         stop = end if end >= 0 else last
         yield text[start:stop]
         at = text.find(sought, stop + 1, last)
