@@ -75,6 +75,12 @@ dlbench.report.write_report = write_report
 QUIET = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 """No cache folder, and without a plugin that takes a second to load."""
 
+HEAVY = (
+    *("torch", "keras", "numpy", "pandas", "matplotlib", "scipy", "seaborn", "sklearn"),
+    *("rich", "jinja2", "orjson"),
+)
+"""Packages that a session without dlbench's fixtures, and its doors, leave unloaded."""
+
 HOT = (
     "matplotlib.pyplot",
     "pandas",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 import dlbench
+from tests.conftest import HEAVY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,19 +41,6 @@ LEVELS = (
 from each other. `dlbench/__init__.py`, the facade, stands above all and loads names on demand."""
 
 LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
-
-HEAVY = (
-    "torch",
-    "keras",
-    "numpy",
-    "pandas",
-    "matplotlib",
-    "scipy",
-    "seaborn",
-    "sklearn",
-    "rich",
-    "orjson",
-)
 
 MAX_FILE, MAX_FUNCTION = 400, 50
 """Lines."""

@@ -201,9 +201,8 @@ def _numbers(ending: Ending, wanted: Wanted, metrics: Collection[str]) -> Iterat
         if not isinstance(stored, dict):
             raise RecordError(f"a record is {type(stored).__name__}, expected dict")
         if "packed" in stored:
-            kept = unpacked_numbers(stored.get("numbers"), loads_fast) | {
-                "outcome": stored.get("outcome")
-            }
+            kept = unpacked_numbers(stored.get("numbers"), loads_fast)
+            kept["outcome"] = stored.get("outcome")
             case = str(benchmark.get("fullname"))
             yield _checked(case, kept, environment_of(kept, header), metrics)
             continue

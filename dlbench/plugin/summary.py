@@ -72,7 +72,7 @@ def _table_lines(records: list[Record], width: int, *, color: bool) -> list[str]
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("case", overflow="fold", min_width=14)
+    table.add_column("case", overflow="fold", min_width=9)
     table.add_column("regime", overflow="fold", min_width=9)
     for heading in ("loss", "validation", "updates", "ms/step"):
         table.add_column(heading, justify="right", no_wrap=True)

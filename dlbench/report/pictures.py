@@ -26,8 +26,8 @@ MANIFEST = ".written-by-dlbench"
 
 SUFFIXES = (".png", ".svg", ".csv")
 
-_NAME, _DIGEST = re.compile(r"[a-z0-9_-]{1,100}\.(png|svg|csv)"), re.compile(r"[0-9a-f]{32}")
-"""As an album writes them; a list with anything else in it is not believed."""
+_NAME, _DIGEST = re.compile(r"[a-z0-9_-]{1,100}\.[a-z]{3}"), re.compile(r"[0-9a-f]{32}")
+"""As an album writes them; what else stands in a list is not believed."""
 
 
 class Picture(TypedDict):
@@ -138,7 +138,8 @@ def _manifest(path: Path) -> dict[str, str]:
     return {
         name: digest
         for name, digest in found.items()
-        if _NAME.fullmatch(name) and isinstance(digest, str) and _DIGEST.fullmatch(digest)
+        if _NAME.fullmatch(name) and name.endswith(SUFFIXES)
+        if isinstance(digest, str) and _DIGEST.fullmatch(digest)
     }
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dlbench.history.run import read_run
+from tests.conftest import HEAVY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,18 +21,6 @@ if TYPE_CHECKING:
     from tests.conftest import Folder, Suite
 
 QUIET = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
-HEAVY = (
-    "torch",
-    "keras",
-    "numpy",
-    "pandas",
-    "matplotlib",
-    "seaborn",
-    "rich",
-    "jinja2",
-    "scipy",
-    "orjson",
-)
 
 LOADED = f"""
 import json

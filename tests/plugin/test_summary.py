@@ -234,6 +234,21 @@ def test_it_fits_the_terminal(width: int, *, color: bool) -> None:
     assert ("6.17e+04 ±6e+04" in text) is (width >= 100)  # below, the loss has no room for it
 
 
+def test_the_time_of_a_step_is_whole_beside_many_seeds() -> None:
+    """In 80 columns the widest numbers that 16 seeds give leave room for the last column."""
+    many = {
+        "regime": ["slow"] * 2 + ["converged"] * 14,
+        "final_loss": [0.000164] * 16,
+        "final_val_accuracy": [0.0806, 0.0814, *[0.0806] * 14],
+        "steps_to_target": [None] * 2 + [163.0] * 14,
+    }
+    lines = lines_of(record("t.py::test_a[spirals-sigmoid]", metrics=many), width=80)
+    assert lines[0].endswith("ms/step")
+    shown = "\n".join(lines)
+    for whole in ("0.000164", "0.0806 ±0.0004", "163 (14/16)", "1.23"):
+        assert whole in shown
+
+
 def test_colors_are_the_regimes() -> None:
     """Red failed, yellow slow, green converged; and a test's name still heads its rows."""
     regimes = ["diverged", "slow", "converged"]
